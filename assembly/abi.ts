@@ -1,0 +1,173 @@
+// What host and kernels agree on: op codes, record fields, slots, modes. Const enums only; compiled by asc and by TypeScript alike.
+
+/**
+ * A plan is a table of slots, then records of fixed size:
+ *
+ *     plan -> | slot 0 | slot 1 | ... | slot SLOTS-1 | record 0 | record 1 | ...
+ *     record: | op | mode | dims[DIMS] | operands[OPERANDS] x (slot, byte offset) | floats[FLOATS] |
+ *
+ * A dim is a constant when >= 0, otherwise slot ~dim. An operand's address is slots[slot] + offset; a slot of Slot.None means absent.
+ */
+export const enum Plan {
+  Slots = 32, // words before the first record
+  Words = 32, // words per record
+  Op = 0,
+  Mode = 1,
+  Dims = 2,
+  MaxDims = 6,
+  Operands = 8,
+  MaxOperands = 10,
+  Floats = 28,
+  MaxFloats = 4,
+}
+
+/** The slot table. Dimensions are filled per chunk, bases per call. */
+export const enum Slot {
+  None = 0, // absent operand
+  Absolute = 1, // always 0: weights and other fixed addresses
+  Arena = 2, // activations of this plan
+  Scratch = 3, // private to a rank: slots[Scratch] + rank * slots[ScratchStride]
+  ScratchStride = 4,
+  Head = 5, // addresses of an exchangeable head or adapter
+  Tokens = 16, // T: tokens of the chunk
+  Sequences = 17, // B
+  Longest = 18, // L: longest sequence of the chunk
+  Squares = 19, // S: sum of squared lengths
+  Selected = 20, // R: selected rows (labelled or asked-for positions)
+  Offsets = 21, // B + 1
+}
+
+/** Words of the sync region, each on a cache line of its own. */
+export const enum Sync {
+  Poison = 0, // not 0: every rank leaves at its next barrier
+  Arrived = 16,
+  Generation = 32,
+  Sleepers = 48,
+  Counter = 64, // next unit of work of the current record
+  Words = 80,
+}
+
+export const enum Status {
+  Done = 0,
+  Aborted = 1,
+  BadRecord = 2, // an op code that this build does not know
+}
+
+/** What one record does. Operands are listed in order; dims in brackets; `?` may be absent. f32 unless said. */
+export const enum Op {
+  /** C = act(scale * A B + bias), or C += with GemmMode.Accumulate. dims M N K BW; operands A, B, bias?[N], C; floats scale. C in blocks: C[N/BW][M][BW]. */
+  Gemm = 1,
+  /** Per sequence and head, one of three products (BmmMode). dims heads, headSize, T, B, S; operands A, B, C, offsets i32[B+1]; floats scale. */
+  Bmm = 2,
+  /** Rows of P [seq][head][len][len] to probabilities. dims heads, B, S; operands X, Y (may be X), offsets. */
+  Softmax = 3,
+  /** Fused attention. dims heads, headSize, T, B, L; operands q, k, v [heads][T][d], out [T][heads*d], offsets; floats scale. Scratch: AttentionScratch. */
+  Attention = 4,
+  /** y = word[ids] + type[types] + position[positions]; with Fused: LayerNorm of that. dims T, H, V, P, Y (rows of each table); operands ids i32[T], types i32[T], positions i32[T], word, type [Y][H], position [P][H], gamma?, beta?, y [T][H]; floats eps. Mode: TableMode | RowMode.Fused. */
+  Embedding = 5,
+  /** y = LayerNorm(x + residual) * gamma + beta. dims rows, H; operands x, residual?, gamma, beta, y, stats?[rows][2] (mean, 1/sqrt(var+eps)); floats eps. */
+  LayerNorm = 6,
+  /** y = act(x) elementwise. mode = Activation; dims n m (n*m elements, as in every elementwise record); operands x, y. */
+  Activation = 7,
+  /** c = a + b. dims n m; operands a, b, c. */
+  Add = 8,
+  /** y[r] = x[index[r]]. dims R, H, rows of x; operands x [..][H], index i32[R], y [R][H]. */
+  Gather = 9,
+  /** y[b] = mean of the sequence's rows. dims B, H, T; operands x [T][H], offsets i32[B+1], y [B][H]. */
+  MeanPool = 10,
+  /** y = x / max(|x|_2, eps) by rows. dims rows, H; operands x, y; floats eps. */
+  Normalize = 11,
+  /** nll[r] = lse[r] - x[r][label[r]] (0 where label = -100), lse[r] = log sum exp x[r]. dims R, C; operands x [R][C], labels i32[R], nll [R], lse [R]. */
+  CrossEntropy = 12,
+  /** total += scale[0] * sum(x), one rank, in order. dims n; operands x [n], scale f32[1], total f32[1]. */
+  Sum = 13,
+
+  // Gradients. Mode bit GradMode.Accumulate: += instead of =.
+  /** dx = scale[0] * (softmax - onehot), zero rows where label = -100. dims R, C; operands x, labels, lse, scale f32[1], dx [R][C]. */
+  CrossEntropyGrad = 20,
+  /** dx = dy * act'(x). mode = Activation | Accumulate; dims n m; operands x, dy, dx. */
+  ActivationGrad = 21,
+  /** dims rows, H; operands x (the normalised sum's input), gamma, stats [rows][2], dy, dx. */
+  LayerNormGrad = 22,
+  /** dgamma[j] += sum_t dy xhat, dbeta[j] += sum_t dy, always accumulates, rows in order. dims rows, H; operands x, stats, dy, dgamma, dbeta. */
+  LayerNormParamGrad = 23,
+  /** dX = P * (dP - rowsum(dP * P)), rows of [seq][head][len][len]. dims heads, B, S; operands P, dP, dX (may be dP), offsets. */
+  SoftmaxGrad = 24,
+  /** db[j] += sum_t dy[t][j], always accumulates, rows in order. dims rows, N; operands dy [rows][N], db [N]. */
+  ColumnSum = 25,
+  /** table[index[t]] += dy[t], always accumulates, t in order. mode TableMode; dims T, H, rows of the table; operands dy [T][H], index i32[T], table. */
+  Scatter = 26,
+
+  // Memory and optimizer.
+  /** x = value. dims n m; operands x; floats value. */
+  Fill = 40,
+  /** y = x, or y += x with Accumulate. dims n m; operands x, y. */
+  Copy = 41,
+  /** In place over n*m elements, g becomes 0. dims n m; operands p, g, m, v, scalars f32 (AdamScalar); floats beta1, beta2, eps, weight decay. As torch.optim.AdamW. */
+  AdamW = 42,
+}
+
+/** Words of the scalars that AdamW reads, filled by the host before each step (running products, no pow). */
+export const enum AdamScalar {
+  LearningRate = 0,
+  Correction1 = 1, // 1 - beta1^t
+  Correction2 = 2, // 1 - beta2^t
+  GradientScale = 3, // multiplies g before use (1, or the clip factor)
+  Words = 4,
+}
+
+export const enum Activation {
+  None = 0,
+  Gelu = 1, // x Phi(x) by erf
+  GeluTanh = 2, // gelu_new, gelu_pytorch_tanh, gelu_fast
+  QuickGelu = 3, // x sigmoid(1.702 x)
+  Relu = 4,
+  Silu = 5,
+  Tanh = 6,
+  Mask = 15,
+}
+
+/** Bits of a record's mode beyond Activation.Mask. */
+export const enum GradMode {
+  Accumulate = 16,
+}
+
+export const enum GemmMode {
+  /** Where A comes from. */
+  ARows = 0, // A [M][K]
+  AColumns = 32, // A given as [K][M], transposed into scratch
+  /** Where B's panels [K][8] come from. */
+  BPanel = 0, // forward panel [N/8][K][8], in place
+  BRows = 64, // B given as [K][N]: packed into scratch
+  BColumns = 128, // B given as [N][K]: packed into scratch
+  BPanelTransposed = 192, // the forward panel [K/8][N][8] of B's transpose, packed into scratch
+  BMask = 192,
+}
+
+/** Token operands are [heads][T][d] (Heads) or [T][heads*d] (rows, the default); P operands are [seq][head][len][len]. */
+export const enum BmmMode {
+  NT = 0, // P = scale * A B^T: A, B tokens, C is P
+  NN = 1, // C = scale * P B: A is P, B tokens, C tokens
+  TN = 2, // C = scale * P^T B: A is P, B tokens, C tokens
+  Mask = 3,
+  AHeads = 32,
+  BHeads = 64,
+  CHeads = 128,
+}
+
+/** How a table [rows][H] lies in memory. */
+export const enum TableMode {
+  Rows = 0,
+  Panel = 32, // [rows/8][H][8]
+}
+
+export const enum RowMode {
+  Fused = 64, // Embedding: LayerNorm in the same pass
+}
+
+/** Element types of a weight file that pack() converts to f32. */
+export const enum FileType {
+  F32 = 0,
+  F16 = 1,
+  BF16 = 2,
+}

@@ -1,0 +1,108 @@
+// The one entry: walks the records of a plan. All ranks walk the same ones and meet after each.
+import { Op, Plan, Status } from './abi'
+import { enterPlan } from './record'
+import { barrier, enterTeam } from './threads'
+import { attention } from './kernels/attention'
+import { bmm } from './kernels/bmm'
+import { activation, activationGrad, add, copy, fill } from './kernels/elementwise'
+import { embedding, gather, scatter } from './kernels/embedding'
+import { gemm } from './kernels/gemm'
+import { layerNorm, layerNormGrad, layerNormParamGrad } from './kernels/layernorm'
+import { crossEntropy, crossEntropyGrad } from './kernels/loss'
+import { adamW } from './kernels/optimizer'
+import { columnSum, meanPool, normalize, sum } from './kernels/reduce'
+import { softmax, softmaxGrad } from './kernels/softmax'
+
+export { KC, MC, MR, NR } from './kernels/gemm'
+export { packRows, unpackRows } from './kernels/pack'
+
+/** Runs records first..last-1 of the plan as one of `ranks`; returns a Status. */
+export function run(plan: usize, first: i32, last: i32, sync: usize, rank: i32, ranks: i32): i32 {
+  enterPlan(plan, rank)
+  enterTeam(sync, ranks)
+  let r = plan + ((<usize>(Plan.Slots + first * Plan.Words)) << 2)
+  for (let i = first; i < last; i++, r += Plan.Words << 2) {
+    if (!dispatch(load<i32>(r, Plan.Op << 2), r)) return Status.BadRecord
+    if (!barrier()) return Status.Aborted
+  }
+  return Status.Done
+}
+
+function dispatch(op: i32, r: usize): bool {
+  switch (op) {
+    case Op.Gemm:
+      gemm(r)
+      return true
+    case Op.Bmm:
+      bmm(r)
+      return true
+    case Op.Softmax:
+      softmax(r)
+      return true
+    case Op.Attention:
+      attention(r)
+      return true
+    case Op.Embedding:
+      embedding(r)
+      return true
+    case Op.LayerNorm:
+      layerNorm(r)
+      return true
+    case Op.Activation:
+      activation(r)
+      return true
+    case Op.Add:
+      add(r)
+      return true
+    case Op.Gather:
+      gather(r)
+      return true
+    case Op.MeanPool:
+      meanPool(r)
+      return true
+    case Op.Normalize:
+      normalize(r)
+      return true
+    case Op.CrossEntropy:
+      crossEntropy(r)
+      return true
+    case Op.Sum:
+      sum(r)
+      return true
+    case Op.CrossEntropyGrad:
+      crossEntropyGrad(r)
+      return true
+    case Op.ActivationGrad:
+      activationGrad(r)
+      return true
+    case Op.LayerNormGrad:
+      layerNormGrad(r)
+      return true
+    case Op.LayerNormParamGrad:
+      layerNormParamGrad(r)
+      return true
+    case Op.SoftmaxGrad:
+      softmaxGrad(r)
+      return true
+    case Op.ColumnSum:
+      columnSum(r)
+      return true
+    case Op.Scatter:
+      scatter(r)
+      return true
+    case Op.Fill:
+      fill(r)
+      return true
+    case Op.Copy:
+      copy(r)
+      return true
+    case Op.AdamW:
+      adamW(r)
+      return true
+    default:
+      return false
+  }
+}
+
+/** The first byte behind the constant tables: the host lays out everything from here. */
+export const BASE: usize = __heap_base

@@ -1,0 +1,211 @@
+// Fused attention, 8 queries at a time: no score is stored beyond a strip [length][8].
+//
+//   Q panel [d][8]      S strip [length][8]        O^T [d][8]
+//   S[j] = K[j] . Q     softmax down the columns   O += V[j] * S[j], divided and stored by rows
+//
+// The 8 queries are the lanes of two vectors, so the softmax needs no horizontal operation.
+import { exp } from '../math'
+import { dim, float, operand, scratch } from '../record'
+import { fma, highHalves, lowHalves, zipHigh, zipLow } from '../simd'
+import { next } from '../threads'
+
+/** Queries of a unit of work. */
+const BLOCK: i32 = 64
+
+/** Scratch of a rank: (longest + 2 d) * 8 floats. */
+export function attention(r: usize): void {
+  const heads = dim(r, 0)
+  const d = dim(r, 1)
+  const t = dim(r, 2)
+  const sequences = dim(r, 3)
+  const q = operand(r, 0)
+  const k = operand(r, 1)
+  const v = operand(r, 2)
+  const out = operand(r, 3)
+  const offsets = operand(r, 4)
+  const scale = float(r, 0)
+  const row = (<usize>d) << 2 // bytes of a row of q, k, v
+  const stride = (<usize>(heads * d)) << 2 // bytes of a row of out
+
+  // Units are numbered through all sequences: (sequence, head, block of queries). The cursor only moves forward.
+  let sequence = 0
+  let before = 0
+  for (let unit = next(); ; unit = next()) {
+    let start = 0
+    let length = 0
+    let blocks = 0
+    for (; sequence < sequences; sequence++) {
+      start = load<i32>(offsets + ((<usize>sequence) << 2))
+      length = load<i32>(offsets + ((<usize>sequence) << 2), 4) - start
+      assert(length > 0)
+      blocks = (length + BLOCK - 1) / BLOCK
+      if (unit < before + heads * blocks) break
+      before += heads * blocks
+    }
+    if (sequence == sequences) return
+    const head = (unit - before) / blocks
+    const first = ((unit - before) % blocks) * BLOCK
+    const last = min(length, first + BLOCK)
+    const at = <usize>(head * t + start) * row
+    for (let i = first; i < last; i += 8) {
+      const rows = min(8, last - i)
+      const target = out + <usize>(start + i) * stride + <usize>head * row
+      eight(q + at + <usize>i * row, rows, k + at, v + at, length, d, scale, target, stride)
+    }
+  }
+}
+
+/** Attention of `rows` queries (1..8) over a whole sequence. */
+function eight(q: usize, rows: i32, k: usize, v: usize, length: i32, d: i32, scale: f32, out: usize, stride: usize): void {
+  const row = (<usize>d) << 2
+  const panel = scratch() // [d][8], scaled queries
+  const result = panel + ((<usize>d) << 5) // [d][8]
+  const strip = result + ((<usize>d) << 5) // [length][8]
+  for (let i: usize = 0; i < 8; i++) {
+    // Lanes beyond the last query repeat it; they are not stored.
+    const from = q + min(i, <usize>(rows - 1)) * row
+    for (let j = 0; j < d; j++) store<f32>(panel + ((<usize>j) << 5) + (i << 2), load<f32>(from + ((<usize>j) << 2)) * scale)
+  }
+
+  // S = K Q, and the largest of each column. Four keys at a time share the loads of Q.
+  let high0 = f32x4.splat(-Infinity)
+  let high1 = high0
+  let j = 0
+  for (; j + 4 <= length; j += 4) {
+    let k0 = k + <usize>j * row
+    let k1 = k0 + row
+    let k2 = k1 + row
+    let k3 = k2 + row
+    let s00 = f32x4.splat(0),
+      s01 = s00,
+      s10 = s00,
+      s11 = s00,
+      s20 = s00,
+      s21 = s00,
+      s30 = s00,
+      s31 = s00
+    for (let p = panel; p < result; p += 32) {
+      const q0 = v128.load(p)
+      const q1 = v128.load(p, 16)
+      let x = v128.load32_splat(k0)
+      s00 = fma(x, q0, s00)
+      s01 = fma(x, q1, s01)
+      x = v128.load32_splat(k1)
+      s10 = fma(x, q0, s10)
+      s11 = fma(x, q1, s11)
+      x = v128.load32_splat(k2)
+      s20 = fma(x, q0, s20)
+      s21 = fma(x, q1, s21)
+      x = v128.load32_splat(k3)
+      s30 = fma(x, q0, s30)
+      s31 = fma(x, q1, s31)
+      k0 += 4
+      k1 += 4
+      k2 += 4
+      k3 += 4
+    }
+    const to = strip + ((<usize>j) << 5)
+    v128.store(to, s00)
+    v128.store(to, s01, 16)
+    v128.store(to, s10, 32)
+    v128.store(to, s11, 48)
+    v128.store(to, s20, 64)
+    v128.store(to, s21, 80)
+    v128.store(to, s30, 96)
+    v128.store(to, s31, 112)
+    high0 = f32x4.max(f32x4.max(f32x4.max(s00, s10), f32x4.max(s20, s30)), high0)
+    high1 = f32x4.max(f32x4.max(f32x4.max(s01, s11), f32x4.max(s21, s31)), high1)
+  }
+  for (; j < length; j++) {
+    let k0 = k + <usize>j * row
+    let s0 = f32x4.splat(0)
+    let s1 = s0
+    for (let p = panel; p < result; p += 32, k0 += 4) {
+      const x = v128.load32_splat(k0)
+      s0 = fma(x, v128.load(p), s0)
+      s1 = fma(x, v128.load(p, 16), s1)
+    }
+    v128.store(strip + ((<usize>j) << 5), s0)
+    v128.store(strip + ((<usize>j) << 5), s1, 16)
+    high0 = f32x4.max(s0, high0)
+    high1 = f32x4.max(s1, high1)
+  }
+
+  // exp and the sums.
+  const end = strip + ((<usize>length) << 5)
+  let sum0 = f32x4.splat(0)
+  let sum1 = sum0
+  for (let p = strip; p < end; p += 32) {
+    const e0 = exp(f32x4.sub(v128.load(p), high0))
+    const e1 = exp(f32x4.sub(v128.load(p, 16), high1))
+    v128.store(p, e0)
+    v128.store(p, e1, 16)
+    sum0 = f32x4.add(sum0, e0)
+    sum1 = f32x4.add(sum1, e1)
+  }
+  const one = f32x4.splat(1)
+  const by0 = f32x4.div(one, sum0)
+  const by1 = f32x4.div(one, sum1)
+
+  // O^T = V^T P, four columns of V at a time.
+  let column = 0
+  for (; column + 4 <= d; column += 4) {
+    let o00 = f32x4.splat(0),
+      o01 = o00,
+      o10 = o00,
+      o11 = o00,
+      o20 = o00,
+      o21 = o00,
+      o30 = o00,
+      o31 = o00
+    let value = v + ((<usize>column) << 2)
+    for (let p = strip; p < end; p += 32, value += row) {
+      const p0 = v128.load(p)
+      const p1 = v128.load(p, 16)
+      let x = v128.load32_splat(value)
+      o00 = fma(x, p0, o00)
+      o01 = fma(x, p1, o01)
+      x = v128.load32_splat(value, 4)
+      o10 = fma(x, p0, o10)
+      o11 = fma(x, p1, o11)
+      x = v128.load32_splat(value, 8)
+      o20 = fma(x, p0, o20)
+      o21 = fma(x, p1, o21)
+      x = v128.load32_splat(value, 12)
+      o30 = fma(x, p0, o30)
+      o31 = fma(x, p1, o31)
+    }
+    const to = out + ((<usize>column) << 2)
+    store4(to, stride, rows, f32x4.mul(o00, by0), f32x4.mul(o10, by0), f32x4.mul(o20, by0), f32x4.mul(o30, by0))
+    if (rows > 4) {
+      store4(to + 4 * stride, stride, rows - 4, f32x4.mul(o01, by1), f32x4.mul(o11, by1), f32x4.mul(o21, by1), f32x4.mul(o31, by1))
+    }
+  }
+  for (; column < d; column++) {
+    let o0 = f32x4.splat(0)
+    let o1 = o0
+    let value = v + ((<usize>column) << 2)
+    for (let p = strip; p < end; p += 32, value += row) {
+      const x = v128.load32_splat(value)
+      o0 = fma(x, v128.load(p), o0)
+      o1 = fma(x, v128.load(p, 16), o1)
+    }
+    v128.store(result, f32x4.mul(o0, by0))
+    v128.store(result, f32x4.mul(o1, by1), 16)
+    for (let i: usize = 0; i < <usize>rows; i++) store<f32>(out + i * stride + ((<usize>column) << 2), load<f32>(result + (i << 2)))
+  }
+}
+
+/** Four columns (vectors over queries) to up to four rows of four. */
+// @ts-ignore: decorator
+@inline
+function store4(to: usize, stride: usize, rows: i32, a: v128, b: v128, c: v128, e: v128): void {
+  const ab = zipLow(a, b)
+  const ce = zipLow(c, e)
+  v128.store(to, lowHalves(ab, ce))
+  if (rows > 1) v128.store(to + stride, highHalves(ab, ce))
+  const ab2 = zipHigh(a, b)
+  const ce2 = zipHigh(c, e)
+  if (rows > 2) v128.store(to + 2 * stride, lowHalves(ab2, ce2))
+  if (rows > 3) v128.store(to + 3 * stride, highHalves(ab2, ce2))
+}

@@ -1,0 +1,142 @@
+// One element at a time, four at once. A unit is a run of elements, so that the atomic costs nothing.
+import { Activation, GradMode } from '../abi'
+import { activate, derivative } from '../math'
+import { dim, float, mode, operand } from '../record'
+import { loadTail, storeTail } from '../simd'
+import { next } from '../threads'
+
+const RUN: i32 = 4096
+
+// @ts-ignore: decorator
+@inline
+function units(r: usize): i32 {
+  return (dim(r, 0) * dim(r, 1) + RUN - 1) / RUN
+}
+
+/** Elements of a unit. */
+// @ts-ignore: decorator
+@inline
+function size(r: usize, unit: i32): i32 {
+  return min(RUN, dim(r, 0) * dim(r, 1) - unit * RUN)
+}
+
+// @ts-ignore: decorator
+@inline
+function at(r: usize, index: i32, unit: i32): usize {
+  return operand(r, index) + ((<usize>unit * <usize>RUN) << 2)
+}
+
+export function activation(r: usize): void {
+  for (let unit = next(); unit < units(r); unit = next()) {
+    const x = at(r, 0, unit)
+    const y = at(r, 1, unit)
+    const n = size(r, unit)
+    switch (mode(r) & Activation.Mask) {
+      case Activation.Gelu:
+        activateRun(Activation.Gelu, x, y, n)
+        break
+      case Activation.GeluTanh:
+        activateRun(Activation.GeluTanh, x, y, n)
+        break
+      case Activation.QuickGelu:
+        activateRun(Activation.QuickGelu, x, y, n)
+        break
+      case Activation.Relu:
+        activateRun(Activation.Relu, x, y, n)
+        break
+      case Activation.Silu:
+        activateRun(Activation.Silu, x, y, n)
+        break
+      case Activation.Tanh:
+        activateRun(Activation.Tanh, x, y, n)
+        break
+      default:
+        activateRun(Activation.None, x, y, n)
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function activateRun(kind: i32, x: usize, y: usize, n: i32): void {
+  const end = x + ((<usize>(n & ~3)) << 2)
+  for (; x < end; x += 16, y += 16) v128.store(y, activate(kind, v128.load(x)))
+  if (n & 3) storeTail(y, activate(kind, loadTail(x, n & 3)), n & 3)
+}
+
+export function activationGrad(r: usize): void {
+  const accumulate = (mode(r) & GradMode.Accumulate) != 0
+  for (let unit = next(); unit < units(r); unit = next()) {
+    const x = at(r, 0, unit)
+    const dy = at(r, 1, unit)
+    const dx = at(r, 2, unit)
+    const n = size(r, unit)
+    switch (mode(r) & Activation.Mask) {
+      case Activation.Gelu:
+        gradRun(Activation.Gelu, x, dy, dx, n, accumulate)
+        break
+      case Activation.GeluTanh:
+        gradRun(Activation.GeluTanh, x, dy, dx, n, accumulate)
+        break
+      case Activation.QuickGelu:
+        gradRun(Activation.QuickGelu, x, dy, dx, n, accumulate)
+        break
+      case Activation.Relu:
+        gradRun(Activation.Relu, x, dy, dx, n, accumulate)
+        break
+      case Activation.Silu:
+        gradRun(Activation.Silu, x, dy, dx, n, accumulate)
+        break
+      case Activation.Tanh:
+        gradRun(Activation.Tanh, x, dy, dx, n, accumulate)
+        break
+      default:
+        gradRun(Activation.None, x, dy, dx, n, accumulate)
+    }
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function gradRun(kind: i32, x: usize, dy: usize, dx: usize, n: i32, accumulate: bool): void {
+  const end = x + ((<usize>(n & ~3)) << 2)
+  for (; x < end; x += 16, dy += 16, dx += 16) {
+    const g = f32x4.mul(v128.load(dy), derivative(kind, v128.load(x)))
+    v128.store(dx, accumulate ? f32x4.add(v128.load(dx), g) : g)
+  }
+  const rest = n & 3
+  if (rest) {
+    const g = f32x4.mul(loadTail(dy, rest), derivative(kind, loadTail(x, rest)))
+    storeTail(dx, accumulate ? f32x4.add(loadTail(dx, rest), g) : g, rest)
+  }
+}
+
+export function add(r: usize): void {
+  for (let unit = next(); unit < units(r); unit = next()) addRun(at(r, 0, unit), at(r, 1, unit), at(r, 2, unit), size(r, unit))
+}
+
+export function copy(r: usize): void {
+  const accumulate = (mode(r) & GradMode.Accumulate) != 0
+  for (let unit = next(); unit < units(r); unit = next()) {
+    const x = at(r, 0, unit)
+    const y = at(r, 1, unit)
+    if (accumulate) addRun(y, x, y, size(r, unit))
+    else memory.copy(y, x, (<usize>size(r, unit)) << 2)
+  }
+}
+
+function addRun(a: usize, b: usize, c: usize, n: i32): void {
+  const end = a + ((<usize>(n & ~3)) << 2)
+  for (; a < end; a += 16, b += 16, c += 16) v128.store(c, f32x4.add(v128.load(a), v128.load(b)))
+  if (n & 3) storeTail(c, f32x4.add(loadTail(a, n & 3), loadTail(b, n & 3)), n & 3)
+}
+
+export function fill(r: usize): void {
+  const value = f32x4.splat(float(r, 0))
+  for (let unit = next(); unit < units(r); unit = next()) {
+    let x = at(r, 0, unit)
+    const n = size(r, unit)
+    for (const end = x + ((<usize>(n & ~3)) << 2); x < end; x += 16) v128.store(x, value)
+    if (n & 3) storeTail(x, value, n & 3)
+  }
+}

@@ -1,0 +1,294 @@
+// C = act(A B + bias). One micro-kernel serves every product: A in rows or packed, B always in panels [K][8].
+//
+//        panel p                      A [M][K] is cut in blocks of MC rows and KC columns (they stay in L2),
+//       +--------+                    a panel in pieces of KC rows (16 KiB, they stay in L1),
+//       |  KC x 8|                    C in tiles of MR x 8 (they stay in registers).
+//       +--------+
+//  +---+  tile MR x 8                 Every element of C is ((c + a0 b0) + a1 b1) + ... in ascending k, whatever the tile, the
+//  | A |  in registers                block and the rank: partial sums wait in C between the blocks.
+//  +---+
+import { Activation, GemmMode, GradMode } from '../abi'
+import { activate } from '../math'
+import { dim, float, mode, operand, scratch } from '../record'
+import { fma } from '../simd'
+import { next } from '../threads'
+import { packColumns, packPanelTransposed, packRowSlices, packTranspose } from './pack'
+
+export const MR: i32 = 4
+export const NR: i32 = 8
+export const KC: i32 = 512
+export const MC: i32 = 128
+
+// A rank's scratch: a packed piece of a panel, a block of C whose columns do not lie together, a packed block of A.
+const PANEL_BYTES: usize = <usize>KC * 32
+const TILE_BYTES: usize = <usize>MC * 32
+/** Bytes of scratch that a rank needs for gemm and bmm. */
+export const GEMM_SCRATCH: i32 = <i32>(PANEL_BYTES + TILE_BYTES + 64 + <usize>MC * <usize>KC * 4)
+
+// @ts-ignore: decorator
+@inline
+export function panelScratch(): usize {
+  return scratch()
+}
+
+// @ts-ignore: decorator
+@inline
+export function blockScratch(): usize {
+  return scratch() + PANEL_BYTES + TILE_BYTES + 64
+}
+
+export function gemm(r: usize): void {
+  const m = dim(r, 0)
+  const n = dim(r, 1)
+  const k = dim(r, 2)
+  const bw = dim(r, 3)
+  const flags = mode(r)
+  const a = operand(r, 0)
+  const b = operand(r, 1)
+  const bias = operand(r, 2)
+  const c = operand(r, 3)
+  const scale = float(r, 0)
+  const accumulate = (flags & GradMode.Accumulate) != 0
+  const columnsA = (flags & GemmMode.AColumns) != 0
+  const sourceB = flags & GemmMode.BMask
+  assert(!(accumulate && scale != 1 && sourceB == GemmMode.BPanel))
+
+  // A unit: some rows by some panels. What is packed is packed once per unit.
+  const unitRows = columnsA || sourceB == GemmMode.BPanel ? MC : 4 * MC
+  const unitPanels = columnsA ? 16 : 2
+  const panels = (n + 7) >> 3
+  const groups = (panels + unitPanels - 1) / unitPanels
+  const units = groups * ((m + unitRows - 1) / unitRows)
+  const blockStride = (<usize>m * <usize>bw) << 2
+  const rowStride = (<usize>bw) << 2
+
+  for (let unit = next(); unit < units; unit = next()) {
+    const m0 = (unit / groups) * unitRows
+    const m1 = min(m, m0 + unitRows)
+    const p0 = (unit % groups) * unitPanels
+    const p1 = min(panels, p0 + unitPanels)
+    for (let k0 = 0; k0 < k; k0 += KC) {
+      const kc = min(KC, k - k0)
+      const last = k0 + kc == k
+      if (columnsA) packTranspose(a + ((<usize>k0 * <usize>m + <usize>m0) << 2), (<usize>m) << 2, m1 - m0, kc, blockScratch())
+      for (let p = p0; p < p1; p++) {
+        const n0 = p << 3
+        const columns = min(8, n - n0)
+        const panel = panelOf(b, sourceB, n, k, n0, columns, k0, kc, scale)
+        const after: f32 = sourceB == GemmMode.BPanel ? scale : 1
+        for (let i = m0; i < m1; i += MC) {
+          const from = columnsA ? blockScratch() : a + ((<usize>i * <usize>k + <usize>k0) << 2)
+          const lda = (<usize>(columnsA ? kc : k)) << 2
+          const to = c + <usize>i * rowStride
+          multiply(from, lda, min(MC, m1 - i), panel, kc, to, bw, blockStride, rowStride, n0, columns, k0 == 0 && !accumulate)
+          if (last) finish(to, min(MC, m1 - i), bw, blockStride, rowStride, n0, columns, after, bias, flags & Activation.Mask)
+        }
+      }
+    }
+  }
+}
+
+/** The piece k0..k0+kc of the panel of columns n0..n0+7: in place, or packed and scaled in scratch. */
+// @ts-ignore: decorator
+@inline
+function panelOf(b: usize, source: i32, n: i32, k: i32, n0: i32, columns: i32, k0: i32, kc: i32, scale: f32): usize {
+  if (source == GemmMode.BPanel) return b + ((<usize>(n0 >> 3) * <usize>k + <usize>k0) << 5)
+  const panel = panelScratch()
+  if (source == GemmMode.BRows) packRowSlices(b + ((<usize>k0 * <usize>n + <usize>n0) << 2), (<usize>n) << 2, columns, kc, panel)
+  else if (source == GemmMode.BColumns) packColumns(b + ((<usize>n0 * <usize>k + <usize>k0) << 2), (<usize>k) << 2, columns, kc, panel)
+  else packPanelTransposed(b, n, n0, columns, k0, kc, panel)
+  if (scale != 1) scalePanel(panel, kc, scale)
+  return panel
+}
+
+export function scalePanel(panel: usize, kc: i32, scale: f32): void {
+  const by = f32x4.splat(scale)
+  for (const end = panel + ((<usize>kc) << 5); panel < end; panel += 16) v128.store(panel, f32x4.mul(v128.load(panel), by))
+}
+
+/**
+ * `rows` rows of C, columns n0..n0+columns-1, = (fresh) or += A panel. Column n of row i of C lies at
+ * c + (n / bw) * blockStride + i * rowStride + (n % bw) * 4.
+ */
+export function multiply(
+  a: usize,
+  lda: usize,
+  rows: i32,
+  panel: usize,
+  kc: i32,
+  c: usize,
+  bw: i32,
+  blockStride: usize,
+  rowStride: usize,
+  n0: i32,
+  columns: i32,
+  fresh: bool,
+): void {
+  const column = n0 % bw
+  if (columns == 8 && column + 8 <= bw) {
+    tiles(a, lda, rows, panel, kc, c + <usize>(n0 / bw) * blockStride + ((<usize>column) << 2), rowStride, fresh)
+    return
+  }
+  const tmp = scratch() + PANEL_BYTES
+  if (!fresh) exchange(tmp, rows, c, bw, blockStride, rowStride, n0, columns, false)
+  tiles(a, lda, rows, panel, kc, tmp, 32, fresh)
+  exchange(tmp, rows, c, bw, blockStride, rowStride, n0, columns, true)
+}
+
+/** Copies columns of C that do not lie together to tmp [rows][8], or back. */
+function exchange(tmp: usize, rows: i32, c: usize, bw: i32, blockStride: usize, rowStride: usize, n0: i32, columns: i32, back: bool): void {
+  for (let j = 0; j < columns; j++) {
+    const n = n0 + j
+    let at = c + <usize>(n / bw) * blockStride + ((<usize>(n % bw)) << 2)
+    let t = tmp + ((<usize>j) << 2)
+    for (let i = 0; i < rows; i++, at += rowStride, t += 32) {
+      if (back) store<f32>(at, load<f32>(t))
+      else store<f32>(t, load<f32>(at))
+    }
+  }
+}
+
+/** Tiles of MR rows from top to bottom; a last tile that is not whole computes its last row several times: the same bits. */
+function tiles(a: usize, lda: usize, rows: i32, panel: usize, kc: i32, c: usize, ldc: usize, fresh: bool): void {
+  const bottom = <usize>(rows - 1)
+  for (let i: usize = 0; i <= bottom; i += 4) {
+    const r1 = min(i + 1, bottom)
+    const r2 = min(i + 2, bottom)
+    const r3 = min(i + 3, bottom)
+    tile4(a + i * lda, a + r1 * lda, a + r2 * lda, a + r3 * lda, panel, kc, c + i * ldc, c + r1 * ldc, c + r2 * ldc, c + r3 * ldc, fresh)
+  }
+}
+
+/** The micro-kernel: 8 accumulators, 2 loads of B, 4 splats of A for 8 multiply-adds. Not unrolled: engines then spill. */
+// @ts-ignore: decorator
+@inline
+function tile4(
+  a0: usize,
+  a1: usize,
+  a2: usize,
+  a3: usize,
+  b: usize,
+  kc: i32,
+  c0: usize,
+  c1: usize,
+  c2: usize,
+  c3: usize,
+  fresh: bool,
+): void {
+  let x00 = f32x4.splat(0),
+    x01 = x00,
+    x10 = x00,
+    x11 = x00,
+    x20 = x00,
+    x21 = x00,
+    x30 = x00,
+    x31 = x00
+  if (!fresh) {
+    x00 = v128.load(c0)
+    x01 = v128.load(c0, 16)
+    x10 = v128.load(c1)
+    x11 = v128.load(c1, 16)
+    x20 = v128.load(c2)
+    x21 = v128.load(c2, 16)
+    x30 = v128.load(c3)
+    x31 = v128.load(c3, 16)
+  }
+  const end = b + ((<usize>kc) << 5)
+  while (b < end) {
+    const b0 = v128.load(b)
+    const b1 = v128.load(b, 16)
+    let s = v128.load32_splat(a0)
+    x00 = fma(s, b0, x00)
+    x01 = fma(s, b1, x01)
+    s = v128.load32_splat(a1)
+    x10 = fma(s, b0, x10)
+    x11 = fma(s, b1, x11)
+    s = v128.load32_splat(a2)
+    x20 = fma(s, b0, x20)
+    x21 = fma(s, b1, x21)
+    s = v128.load32_splat(a3)
+    x30 = fma(s, b0, x30)
+    x31 = fma(s, b1, x31)
+    a0 += 4
+    a1 += 4
+    a2 += 4
+    a3 += 4
+    b += 32
+  }
+  v128.store(c0, x00)
+  v128.store(c0, x01, 16)
+  v128.store(c1, x10)
+  v128.store(c1, x11, 16)
+  v128.store(c2, x20)
+  v128.store(c2, x21, 16)
+  v128.store(c3, x30)
+  v128.store(c3, x31, 16)
+}
+
+/** Scale, bias and activation over what one panel made: a pass over rows that are still in L1. */
+function finish(
+  c: usize,
+  rows: i32,
+  bw: i32,
+  blockStride: usize,
+  rowStride: usize,
+  n0: i32,
+  columns: i32,
+  scale: f32,
+  bias: usize,
+  kind: i32,
+): void {
+  if (scale == 1 && bias == 0 && kind == Activation.None) return
+  const column = n0 % bw
+  if (columns == 8 && column + 8 <= bw) {
+    const at = c + <usize>(n0 / bw) * blockStride + ((<usize>column) << 2)
+    finishRows(at, rows, rowStride, scale, bias ? bias + ((<usize>n0) << 2) : 0, kind)
+    return
+  }
+  const tmp = scratch() + PANEL_BYTES
+  const tail = tmp + TILE_BYTES // 8 floats of bias, those beyond N zero
+  if (bias) {
+    memory.fill(tail, 0, 32)
+    memory.copy(tail, bias + ((<usize>n0) << 2), (<usize>columns) << 2)
+  }
+  exchange(tmp, rows, c, bw, blockStride, rowStride, n0, columns, false)
+  finishRows(tmp, rows, 32, scale, bias ? tail : 0, kind)
+  exchange(tmp, rows, c, bw, blockStride, rowStride, n0, columns, true)
+}
+
+function finishRows(c: usize, rows: i32, stride: usize, scale: f32, bias: usize, kind: i32): void {
+  const by = f32x4.splat(scale)
+  let low = f32x4.splat(0)
+  let high = low
+  if (bias) {
+    low = v128.load(bias)
+    high = v128.load(bias, 16)
+  }
+  switch (kind) {
+    case Activation.Gelu:
+      return finishAs(Activation.Gelu, c, rows, stride, by, low, high)
+    case Activation.GeluTanh:
+      return finishAs(Activation.GeluTanh, c, rows, stride, by, low, high)
+    case Activation.QuickGelu:
+      return finishAs(Activation.QuickGelu, c, rows, stride, by, low, high)
+    case Activation.Relu:
+      return finishAs(Activation.Relu, c, rows, stride, by, low, high)
+    case Activation.Silu:
+      return finishAs(Activation.Silu, c, rows, stride, by, low, high)
+    case Activation.Tanh:
+      return finishAs(Activation.Tanh, c, rows, stride, by, low, high)
+    default:
+      return finishAs(Activation.None, c, rows, stride, by, low, high)
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function finishAs(kind: i32, c: usize, rows: i32, stride: usize, by: v128, low: v128, high: v128): void {
+  for (let i = 0; i < rows; i++, c += stride) {
+    const x = f32x4.add(f32x4.mul(v128.load(c), by), low)
+    const y = f32x4.add(f32x4.mul(v128.load(c, 16), by), high)
+    v128.store(c, activate(kind, x))
+    v128.store(c, activate(kind, y), 16)
+  }
+}

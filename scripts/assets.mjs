@@ -1,0 +1,63 @@
+// What the bundle holds inline: wasm as base64, workers as bundled text. One plugin for esbuild, one for vite, the same result.
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import { build } from 'esbuild'
+
+const root = path.join(import.meta.dirname, '..')
+
+/** The worker's source: one classic script. */
+async function workerText(file) {
+  const result = await build({
+    entryPoints: [file],
+    bundle: true,
+    write: false,
+    format: 'cjs',
+    platform: 'node',
+    target: 'node20',
+    minify: true,
+    // The worker is given compiled modules: it needs no wasm bytes.
+    plugins: [{ name: 'no-wasm', setup: ({ onLoad }) => onLoad({ filter: /\.wasm$/ }, () => ({ contents: 'export default undefined' })) }],
+    logLevel: 'warning',
+  })
+  return result.outputFiles[0].text
+}
+
+async function wasmModule(file) {
+  const base64 = (await readFile(file)).toString('base64')
+  return `const text = ${JSON.stringify(base64)}
+const binary = atob(text), bytes = new Uint8Array(binary.length)
+for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i)
+export default bytes`
+}
+
+const inlined = (file) => file.replace(/\?inline$/, '')
+
+/** For esbuild. */
+export function inlineAssets() {
+  return {
+    name: 'inline-assets',
+    setup({ onResolve, onLoad }) {
+      onResolve({ filter: /\?inline$/ }, ({ path: file, resolveDir }) => ({
+        path: path.resolve(resolveDir, inlined(file)),
+        namespace: 'inline',
+      }))
+      onLoad({ filter: /./, namespace: 'inline' }, async ({ path: file }) => ({
+        contents: `export default ${JSON.stringify(await workerText(file))}`,
+      }))
+      onLoad({ filter: /\.wasm$/ }, async ({ path: file }) => ({ contents: await wasmModule(file) }))
+    },
+  }
+}
+
+/** For vite, so that tests run the sources. */
+export function inlineAssetsVite() {
+  return {
+    name: 'inline-assets',
+    enforce: 'pre',
+    async load(id) {
+      if (id.endsWith('?inline')) return `export default ${JSON.stringify(await workerText(inlined(id)))}`
+      if (id.endsWith('.wasm') && id.startsWith(root)) return wasmModule(id)
+      return null
+    },
+  }
+}

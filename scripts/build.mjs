@@ -1,0 +1,89 @@
+// Kernels with asc, the worker as text, the host with esbuild, types with tsc. `--if-stale` builds only when a source is newer.
+import { execFile } from 'node:child_process'
+import { access, chmod, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import { build } from 'esbuild'
+import { inlineAssets } from './assets.mjs'
+
+const run = promisify(execFile)
+const root = path.join(import.meta.dirname, '..')
+const bin = (name) => path.join(root, 'node_modules', name)
+process.chdir(root)
+
+const newest = async (folder, extension) => {
+  const files = await readdir(folder, { recursive: true, withFileTypes: true })
+  const times = files
+    .filter((file) => file.isFile() && extension.test(file.name))
+    .map(async (file) => (await stat(path.join(file.parentPath ?? file.path, file.name))).mtimeMs)
+  return Math.max(0, ...(await Promise.all(times)))
+}
+const age = async (file) => (await stat(file).catch(() => ({ mtimeMs: 0 }))).mtimeMs
+
+const kernelSources = Math.max(await newest('assembly', /\.ts$/), await age('asconfig.json'))
+const hostSources = Math.max(kernelSources, await newest('src', /\.ts$/), await newest('scripts', /\.mjs$/), await age('package.json'))
+const ifStale = process.argv.includes('--if-stale')
+
+const targets = ['simd', 'dot', 'fast', 'debug']
+const asc = bin('assemblyscript/bin/asc.js')
+async function kernels() {
+  await mkdir('build', { recursive: true })
+  const queue = []
+  for (const target of targets) if ((await age(`build/${target}.wasm`)) < kernelSources) queue.push(target)
+  const compileNext = async () => {
+    for (let target = queue.shift(); target; target = queue.shift()) await run(process.execPath, [asc, '--target', target], { cwd: root })
+  }
+  await Promise.all(Array.from({ length: Math.min(availableParallelism(), 4) }, compileNext))
+}
+
+/** The command imports the built library instead of bundling a second one. */
+const libraryIsExternal = {
+  name: 'library-is-external',
+  setup: ({ onResolve }) => onResolve({ filter: /\/index\.node\.ts$/ }, () => ({ path: './index.node.js', external: true })),
+}
+
+async function host() {
+  const { version } = JSON.parse(await readFile('package.json', 'utf8'))
+  const common = {
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    minify: true,
+    sourcemap: true,
+    outdir: 'dist',
+    logLevel: 'warning',
+  }
+  await Promise.all([
+    build({ ...common, entryPoints: { 'index.node': 'src/index.node.ts' }, plugins: [inlineAssets()] }),
+    build({
+      ...common,
+      entryPoints: { cli: 'src/cli/main.ts' },
+      plugins: [libraryIsExternal],
+      define: { BERTLET_VERSION: JSON.stringify(version) },
+      // What is bundled is partly CommonJS.
+      banner: { js: "#!/usr/bin/env node\nimport { createRequire } from 'node:module';const require = createRequire(import.meta.url);" },
+    }),
+  ])
+  await chmod('dist/cli.js', 0o755)
+}
+
+async function types() {
+  await run(process.execPath, [bin('typescript/bin/tsc'), '-p', 'tsconfig.types.json'], { cwd: root })
+}
+
+const started = performance.now()
+const done = (await age('dist/cli.js')) >= hostSources && (await age('build/debug.wasm')) >= kernelSources
+if (!ifStale || !done) {
+  try {
+    await kernels()
+    if (!ifStale) await rm('dist', { recursive: true, force: true })
+    await Promise.all([host(), ifStale ? undefined : types()])
+    await access('dist/index.node.js')
+  } catch (error) {
+    process.stderr.write(`${error.stdout ?? ''}${error.stderr ?? ''}${error.stack}\n`)
+    process.exit(1)
+  }
+  if (!process.env.npm_config_silent) process.stderr.write(`built in ${((performance.now() - started) / 1000).toFixed(1)} s\n`)
+}

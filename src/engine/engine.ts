@@ -1,0 +1,167 @@
+import { Plan as Layout, Slot, Sync } from '../../assembly/abi.ts'
+import { BertletError } from '../errors.ts'
+import type { Graph } from '../graph/graph.ts'
+import { lower, type Plan } from '../graph/plan.ts'
+import { words, type Dims } from '../graph/tensor.ts'
+import { verify } from '../graph/verify.ts'
+import type { Runtime } from '../runtimes/runtime.ts'
+import { alignUp } from './allocator.ts'
+import { runOnCaller } from './caller.ts'
+import { Pool } from './pool.ts'
+import { Store } from './store.ts'
+
+/** A verified plan with its records in a store's memory. */
+export interface Program {
+  readonly plan: Plan
+  readonly address: number
+}
+
+export type Inputs = Readonly<Record<string, Int32Array | Float32Array>>
+
+let runtime: Runtime | undefined
+let pool: Pool | undefined
+
+/** Said once by the entry of each platform. */
+export function useRuntime(platform: Runtime): void {
+  runtime = platform
+}
+
+export function currentRuntime(): Runtime {
+  if (runtime === undefined) throw new BertletError('internal', 'no runtime: import bertlet by its name, not by a file of its inside')
+  return runtime
+}
+
+/** Threads for `threads: undefined`, and the check of any other value. */
+export function resolveThreads(threads: number | undefined): { threads: number; why: string } {
+  const platform = currentRuntime()
+  if (threads === undefined) {
+    if (platform.workers !== true) return { threads: 0, why: platform.workers }
+    return { threads: Math.min(platform.parallelism(), 16), why: 'as many as the machine runs at once' }
+  }
+  if (!Number.isInteger(threads) || threads < 0 || threads > 64) {
+    throw new BertletError(
+      'invalid_argument',
+      `threads: expected a whole number from 0 to 64, got ${String(threads)}`,
+      '0 computes on the calling thread; leave it out for one per core',
+    )
+  }
+  if (threads > 0 && platform.workers !== true) return { threads: 0, why: platform.workers }
+  return { threads, why: 'as asked' }
+}
+
+/**
+ * Runs plans on one store: owns its arena, its records and the turn of its callers. The pool is the process's.
+ */
+export class Engine {
+  private readonly programs = new Map<string, Program>()
+  private arena: { address: number; bytes: number } | undefined
+  private turn: Promise<unknown> = Promise.resolve()
+
+  private constructor(
+    readonly store: Store,
+    readonly threads: number,
+  ) {}
+
+  static async create(threads: number): Promise<Engine> {
+    return new Engine(await Store.create(), threads)
+  }
+
+  get arenaBytes(): number {
+    return this.arena?.bytes ?? 0
+  }
+
+  /** The program under `key`, lowered and verified when it is first asked for. */
+  program(key: string, bound: Dims, graph: () => Graph): Program {
+    const present = this.programs.get(key)
+    if (present) return present
+    const { store } = this
+    const plan = lower(graph(), bound, store.kernels.tile, (tensor) => store.get(tensor.name).address)
+    verify(plan, store.regions())
+    const address = store.allocate(plan.words.byteLength, `plan ${key}`)
+    store.view(Int32Array, address, plan.words.length).set(plan.words)
+    const program = { plan, address }
+    this.programs.set(key, program)
+    return program
+  }
+
+  /** Waits for its turn, so that nobody else uses the arena between a run's inputs and its outputs. */
+  exclusively<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.turn.then(() => {
+      this.store.assertLive()
+      return work()
+    })
+    this.turn = result.then(
+      () => {},
+      () => {},
+    )
+    return result
+  }
+
+  /** Fills dims and inputs and runs the program's records. Only inside exclusively(). Outputs are read with output(). */
+  async run(
+    program: Program,
+    dims: Dims,
+    inputs: Inputs,
+    { signal, first = 0, last }: { signal?: AbortSignal | undefined; first?: number; last?: number } = {},
+  ): Promise<void> {
+    const { store } = this
+    const { plan, address } = program
+    const arena = this.reserve(plan)
+    const slots = store.view(Int32Array, address, Layout.Slots)
+    slots[Slot.Arena] = arena
+    slots[Slot.Scratch] = arena + alignUp(plan.arenaBytes)
+    slots[Slot.ScratchStride] = alignUp(plan.scratchBytes)
+    slots[Slot.Tokens] = dims.tokens
+    slots[Slot.Sequences] = dims.sequences
+    slots[Slot.Longest] = dims.longest
+    slots[Slot.Squares] = dims.squares
+    slots[Slot.Selected] = dims.selected
+    slots[Slot.Offsets] = dims.sequences + 1
+    for (const [name, { offset, tensor }] of plan.inputs) {
+      const values = inputs[name]
+      const wanted = words(tensor, dims)
+      if (values?.length !== wanted)
+        throw new BertletError('internal', `input ${name} has ${values?.length ?? 'no'} values, the plan wants ${wanted}`)
+      const target =
+        values instanceof Float32Array ? store.view(Float32Array, arena + offset, wanted) : store.view(Int32Array, arena + offset, wanted)
+      target.set(values)
+    }
+    const job = { store, plan: address, first, last: last ?? plan.records, ranks: Math.max(this.threads, 1), signal }
+    await (this.threads === 0 ? runOnCaller(currentRuntime(), job) : (pool ??= new Pool(currentRuntime())).run(job))
+  }
+
+  /** A view of an output of the last run: copy what is to outlive the turn. */
+  output(program: Program, name: string, dims: Dims): Float32Array {
+    const place = program.plan.outputs.get(name)
+    if (place === undefined) throw new BertletError('internal', `the plan has no output ${name}`)
+    return this.store.view(Float32Array, this.arena!.address + place.offset, words(place.tensor, dims))
+  }
+
+  /** One arena for all plans of the store, as large as the largest needs. */
+  private reserve(plan: Plan): number {
+    const bytes = runBytes(plan, this.threads)
+    if (this.arena !== undefined && this.arena.bytes >= bytes) return this.arena.address
+    if (this.arena !== undefined) this.store.release(this.arena.address)
+    this.arena = undefined
+    this.arena = { address: this.store.allocate(bytes, 'the activations'), bytes }
+    return this.arena.address
+  }
+
+  /** Gives the memory back: when the garbage collector has seen it, no thread holds it any more. */
+  async dispose(): Promise<void> {
+    await this.exclusively(async () => {
+      await pool?.detach(this.store)
+      this.programs.clear()
+      this.arena = undefined
+      this.store.dispose()
+    })
+  }
+}
+
+/** Bytes of arena and scratch that a plan needs on `threads`. */
+export function runBytes(plan: Plan, threads: number): number {
+  return alignUp(plan.arenaBytes) + alignUp(plan.scratchBytes) * Math.max(threads, 1)
+}
+
+/** Bytes of the sync region. */
+export const SYNC_BYTES = alignUp(Sync.Words * 4)

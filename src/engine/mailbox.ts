@@ -1,0 +1,35 @@
+/** One mailbox of Int32 words per worker, all in one SharedArrayBuffer: where a worker sleeps and finds its next command. */
+export const MAX_WORKERS = 64
+export const MAILBOX_WORDS = 16
+
+export const Mail = {
+  Generation: 0, // bumped by the host after the other words are written
+  Command: 1,
+  Memory: 2, // id of an attached memory
+  Plan: 3,
+  First: 4,
+  Last: 5,
+  Sync: 6,
+  Rank: 7,
+  Ranks: 8,
+  Left: 9, // the generation whose run this worker has left
+} as const
+
+export const Command = {
+  /** Run records as a rank. */
+  Run: 1,
+  /** Go back to the event loop: a message is on its way. */
+  Listen: 2,
+} as const
+
+export type FromWorker =
+  | { readonly type: 'attached'; readonly memory: number }
+  | { readonly type: 'failed'; readonly memory: number; readonly message: string }
+  | { readonly type: 'done'; readonly generation: number; readonly status: number }
+
+export interface Attach {
+  readonly type: 'attach'
+  readonly memory: number
+  readonly module: WebAssembly.Module
+  readonly buffer: WebAssembly.Memory
+}

@@ -1,0 +1,199 @@
+import { Status, Sync } from '../../assembly/abi.ts'
+import { BertletError } from '../errors.ts'
+import type { Runtime, WorkerHandle } from '../runtimes/runtime.ts'
+import { Command, Mail, MAILBOX_WORDS, MAX_WORKERS, type Attach, type FromWorker } from './mailbox.ts'
+import type { Store } from './store.ts'
+
+/** Records first..last-1 of a plan of a store, on `ranks` workers. */
+export interface Job {
+  readonly store: Store
+  readonly plan: number
+  readonly first: number
+  readonly last: number
+  readonly ranks: number
+  readonly signal?: AbortSignal | undefined
+}
+
+interface Member {
+  /** Its mailbox. Not given to another worker before this one has really ended. */
+  readonly index: number
+  readonly handle: WorkerHandle
+  readonly box: Int32Array
+  /** Memory ids that it has an instance of. */
+  readonly attached: Set<number>
+  alive: boolean
+  /** In its event loop, not on its mailbox. */
+  listening: boolean
+  /** Settles the attach in progress. */
+  attaching?: ((error?: BertletError) => void) | undefined
+}
+
+interface Run {
+  readonly job: Job
+  readonly members: readonly Member[]
+  readonly generation: number
+  settle(status: Status, error?: BertletError): void
+}
+
+/**
+ * The one pool of the process. Workers sleep on their mailboxes outside of any model's memory; jobs wait in one queue.
+ * A worker that ends, asked or not, is replaced when the next job needs it.
+ */
+export class Pool {
+  private readonly control = new SharedArrayBuffer(MAX_WORKERS * MAILBOX_WORDS * 4)
+  private readonly members: (Member | undefined)[] = [] // by rank
+  private readonly freeBoxes = Array.from({ length: MAX_WORKERS }, (_, index) => MAX_WORKERS - 1 - index)
+  private queue: Promise<void> = Promise.resolve()
+  private current: Run | undefined
+  private generation = 0
+
+  constructor(private readonly runtime: Runtime) {}
+
+  /** Runs a job when those before it are done. Rejects on abort, on a worker's end and on a trap; the pool stays usable. */
+  run(job: Job): Promise<void> {
+    const result = this.queue.then(() => this.start(job))
+    this.queue = result.then(nothing, nothing)
+    return result
+  }
+
+  /** Ends the workers that know a store, so that its memory can be collected; others start when they are needed. */
+  async detach(store: Store): Promise<void> {
+    const retire = this.queue.then(() => {
+      for (const member of this.members) if (member?.attached.has(store.id)) this.retire(member)
+    })
+    this.queue = retire.then(nothing, nothing)
+    await retire
+  }
+
+  private async start(job: Job): Promise<void> {
+    job.signal?.throwIfAborted()
+    const members = Array.from({ length: job.ranks }, (_, index) => this.member(index))
+    for (const member of members) member.handle.ref()
+    try {
+      await Promise.all(members.map((member) => this.attach(member, job.store)))
+      job.signal?.throwIfAborted()
+      await this.dispatch(job, members)
+    } finally {
+      for (const member of members) member.handle.unref()
+    }
+  }
+
+  private dispatch(job: Job, members: readonly Member[]): Promise<void> {
+    const { store, signal } = job
+    const sync = store.view(Int32Array, store.sync, Sync.Words)
+    const generation = ++this.generation
+    const poison = (): void => {
+      Atomics.store(sync, Sync.Poison, 1)
+      Atomics.notify(sync, Sync.Generation)
+    }
+    return new Promise<void>((resolve, reject) => {
+      const settle = (status: Status, error?: BertletError): void => {
+        if (this.current?.generation !== generation) return
+        this.current = undefined
+        signal?.removeEventListener('abort', poison)
+        if (status === Status.Done && error === undefined) {
+          // An abort that came after the last record. The generation is never reset here: a rank may still be on its way out.
+          Atomics.store(sync, Sync.Poison, 0)
+          return resolve()
+        }
+        // Every rank must have left before the sync region or the arena serves again.
+        poison()
+        void this.left(members, generation).then(() => {
+          sync.fill(0)
+          reject(
+            error ?? (signal?.aborted ? (signal.reason as Error) : new BertletError('internal', `the run ended with status ${status}`)),
+          )
+        })
+      }
+      this.current = { job, members, generation, settle }
+      signal?.addEventListener('abort', poison, { once: true })
+      members.forEach((member, rank) => {
+        const { box } = member
+        box[Mail.Command] = Command.Run
+        box[Mail.Memory] = store.id
+        box[Mail.Plan] = job.plan
+        box[Mail.First] = job.first
+        box[Mail.Last] = job.last
+        box[Mail.Sync] = store.sync
+        box[Mail.Rank] = rank
+        box[Mail.Ranks] = job.ranks
+        this.wake(member, generation)
+      })
+      const dead = members.find((member) => !member.alive)
+      if (dead) settle(Status.Aborted, ended('it was gone before the run'))
+    })
+  }
+
+  /** Resolves when no living worker is inside the run any more. */
+  private async left(members: readonly Member[], generation: number): Promise<void> {
+    while (members.some((member) => member.alive && Atomics.load(member.box, Mail.Left) !== generation)) await this.runtime.turn()
+  }
+
+  private wake(member: Member, generation: number): void {
+    Atomics.store(member.box, Mail.Generation, generation)
+    Atomics.notify(member.box, Mail.Generation)
+  }
+
+  private member(rank: number): Member {
+    const present = this.members[rank]
+    if (present?.alive) return present
+    const index = this.freeBoxes.pop()
+    if (index === undefined) throw new BertletError('invalid_argument', `threads: at most ${MAX_WORKERS} workers`)
+    const box = new Int32Array(this.control, index * MAILBOX_WORDS * 4, MAILBOX_WORDS).fill(0)
+    const handle = this.runtime.spawn({ control: this.control, index })
+    const member: Member = { index, handle, box, attached: new Set(), alive: true, listening: true }
+    this.members[rank] = member
+    handle.onMessage((message) => this.receive(member, message as FromWorker))
+    handle.onExit((reason) => this.exited(member, reason))
+    return member
+  }
+
+  private async attach(member: Member, store: Store): Promise<void> {
+    if (member.attached.has(store.id)) return
+    if (!member.listening) {
+      member.box[Mail.Command] = Command.Listen
+      this.wake(member, ++this.generation)
+      member.listening = true
+    }
+    const message: Attach = { type: 'attach', memory: store.id, module: store.build.module, buffer: store.memory }
+    await new Promise<void>((resolve, reject) => {
+      member.attaching = (error) => {
+        member.attaching = undefined
+        if (error) reject(error)
+        else resolve()
+      }
+      member.handle.post(message)
+    })
+    member.attached.add(store.id)
+    member.listening = false
+  }
+
+  private receive(member: Member, message: FromWorker): void {
+    if (message.type === 'attached') member.attaching?.()
+    else if (message.type === 'failed') {
+      const error = new BertletError('internal', `a worker failed: ${message.message}`)
+      if (member.attaching) member.attaching(error)
+      else if (this.current?.members.includes(member)) this.current.settle(Status.Aborted, error)
+    } else if (this.current?.generation === message.generation) this.current.settle(message.status)
+  }
+
+  private exited(member: Member, reason: string): void {
+    member.alive = false
+    this.freeBoxes.push(member.index)
+    const error = ended(reason)
+    member.attaching?.(error)
+    if (this.current?.members.includes(member)) this.current.settle(Status.Aborted, error)
+  }
+
+  private retire(member: Member): void {
+    member.alive = false
+    this.members[this.members.indexOf(member)] = undefined
+    member.handle.terminate()
+  }
+}
+
+function ended(reason: string): BertletError {
+  return new BertletError('worker_failed', `a worker ended while it was needed: ${reason}`, 'Call again: the worker is replaced')
+}
+
+const nothing = (): void => {}

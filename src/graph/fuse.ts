@@ -1,0 +1,72 @@
+import { Activation, GradMode, Op, RowMode } from '../../assembly/abi.ts'
+import { Graph, reads, writes, type Node } from './graph.ts'
+import { fusedAttention } from './ops.ts'
+import type { Tensor } from './tensor.ts'
+
+export interface FuseOptions {
+  /** `sdpa`: scores, softmax and context become one record. `eager`: they stay, and attention maps can be kept. */
+  readonly attention: 'eager' | 'sdpa'
+}
+
+/**
+ * Rewrites a forward graph for inference: activations into the GEMM before them, residual sums and embeddings into the LayerNorm
+ * after them, the chain of attention into one kernel. A tensor that is asked for as an output, or read elsewhere, is never fused away.
+ */
+export function fuse(graph: Graph, { attention }: FuseOptions): void {
+  if (graph.nodes.some((node) => node.mode & GradMode.Accumulate)) throw new Error('fuse() is for inference graphs')
+  const readers = countReaders(graph)
+  const only = (t: Tensor): boolean => readers.get(t) === 1
+  const result: Node[] = []
+  const producer = new Map<Tensor, number>() // index in result
+  const drop = (index: number): Node => {
+    const node = result[index]!
+    result[index] = DROPPED
+    return node
+  }
+  const push = (node: Node): void => {
+    for (const t of writes(node)) producer.set(t, result.length)
+    result.push(node)
+  }
+
+  for (const node of graph.nodes) {
+    const first = node.operands[0]!
+    const before = first && only(first) ? result[producer.get(first) ?? -1] : undefined
+
+    if (node.op === Op.Activation && before?.op === Op.Gemm && (before.mode & Activation.Mask) === 0) {
+      drop(producer.get(first)!)
+      const [a, b, bias] = before.operands
+      push({ ...before, mode: before.mode | node.mode, operands: [a!, b!, bias!, node.operands[1]!], output: node.output })
+    } else if (node.op === Op.LayerNorm && before?.op === Op.Add) {
+      drop(producer.get(first)!)
+      const [, , gamma, beta, y] = node.operands
+      push({ ...node, operands: [before.operands[0]!, before.operands[1]!, gamma!, beta!, y!, null] })
+    } else if (node.op === Op.LayerNorm && before?.op === Op.Embedding) {
+      drop(producer.get(first)!)
+      const [, , gamma, beta, y] = node.operands
+      const operands = [...before.operands.slice(0, 6), gamma!, beta!, y!]
+      push({ ...before, mode: before.mode | RowMode.Fused, operands, floats: node.floats, output: y! })
+    } else if (node.op === Op.LayerNorm) {
+      push({ ...node, operands: [...node.operands.slice(0, 5), null] })
+    } else if (attention === 'sdpa' && node.op === Op.Bmm && before?.op === Op.Softmax && only(before.operands[0]!)) {
+      const scores = drop(producer.get(before.operands[0]!)!)
+      drop(producer.get(first)!)
+      const [q, k] = scores.operands
+      const [, v, y, offsets] = node.operands
+      const inner = new Graph()
+      fusedAttention(inner, q!, k!, v!, y!, offsets!, scores.floats[0]!)
+      push(inner.nodes[0]!)
+    } else push(node)
+  }
+  graph.nodes = result.filter((node) => node !== DROPPED)
+}
+
+const DROPPED: Node = { op: Op.Fill, mode: 0, dims: [], operands: [], floats: [] }
+
+/** How often each tensor is read; an output counts as read by the caller. */
+function countReaders(graph: Graph): Map<Tensor, number> {
+  const readers = new Map<Tensor, number>()
+  const count = (t: Tensor): void => void readers.set(t, (readers.get(t) ?? 0) + 1)
+  for (const node of graph.nodes) reads(node).forEach(count)
+  for (const t of graph.outputs.values()) count(t)
+  return readers
+}

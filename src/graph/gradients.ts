@@ -1,0 +1,89 @@
+import { GradMode, Op } from '../../assembly/abi.ts'
+import type { Graph } from './graph.ts'
+import { reads, writes, type Node } from './graph.ts'
+import type { Tensor } from './tensor.ts'
+
+export interface GradientOptions {
+  /** Which parameters are trained; all by default. */
+  readonly trainable?: (parameter: Tensor) => boolean
+}
+
+/** The name under which the gradient of a parameter is kept in the store. */
+export const gradientName = (parameter: string): string => `${parameter}.grad`
+
+/**
+ * Appends the backward pass of everything that leads to `loss` and returns the gradient tensor of every trained parameter.
+ * Parameters' gradients are states and are added to, so a step may be cut in chunks; zero them before the first.
+ */
+export function gradients(graph: Graph, loss: Tensor, { trainable = () => true }: GradientOptions = {}): Map<Tensor, Tensor> {
+  const forward = [...graph.nodes]
+  const needed = needsGradient(forward, trainable)
+  const found = new Map<Tensor, Tensor>()
+  const parameters = new Map<Tensor, Tensor>()
+  const borrowed = new Set<Tensor>() // tensors whose gradient is, so far, another's buffer
+
+  const into = (tensor: Tensor, emit: (target: Tensor, accumulate: boolean) => void): void => {
+    if (!needed.has(tensor)) return
+    if (tensor.kind === 'parameter') {
+      let grad = parameters.get(tensor)
+      if (grad === undefined) {
+        grad = graph.state(gradientName(tensor.name), tensor.shape, tensor.layout)
+        parameters.set(tensor, grad)
+      }
+      return emit(grad, true)
+    }
+    const present = found.get(tensor)
+    if (present === undefined) {
+      const grad = gradientBuffer(graph, tensor)
+      found.set(tensor, grad)
+      return emit(grad, false)
+    }
+    if (!borrowed.has(tensor)) return emit(present, true)
+    const own = gradientBuffer(graph, tensor)
+    copy(graph, present, own, false)
+    borrowed.delete(tensor)
+    found.set(tensor, own)
+    emit(own, true)
+  }
+
+  const pass = (tensor: Tensor, dy: Tensor): void => {
+    if (!needed.has(tensor)) return
+    if (tensor.kind === 'parameter' || found.has(tensor)) return into(tensor, (target, accumulate) => copy(graph, dy, target, accumulate))
+    found.set(tensor, dy)
+    borrowed.add(tensor)
+  }
+
+  for (const node of forward.reverse()) {
+    if (node.output === undefined || !needed.has(node.output)) continue
+    const dy = node.output === loss ? loss : found.get(node.output)
+    if (dy === undefined) continue
+    if (node.grad === undefined) throw new Error(`op ${node.op} has no gradient`)
+    node.grad({ graph, dy, into, pass })
+  }
+  return parameters
+}
+
+/** Everything that depends on a trained parameter. */
+function needsGradient(nodes: readonly Node[], trainable: (parameter: Tensor) => boolean): Set<Tensor> {
+  const needed = new Set<Tensor>()
+  const wants = (t: Tensor): boolean => needed.has(t) || (t.kind === 'parameter' && trainable(t))
+  for (const node of nodes) {
+    const sources = reads(node).filter(wants)
+    if (sources.length === 0) continue
+    for (const t of sources) needed.add(t)
+    for (const t of writes(node)) needed.add(t)
+  }
+  return needed
+}
+
+/** Gradients lie in rows, whatever the layout of the value: heads come back as [T][heads*d]. */
+function gradientBuffer(graph: Graph, tensor: Tensor): Tensor {
+  if (tensor.layout !== 'heads') return graph.value(tensor.shape)
+  const [heads, t, d] = tensor.shape as [number, number, number]
+  return graph.value([t, heads * d])
+}
+
+function copy(graph: Graph, from: Tensor, to: Tensor, accumulate: boolean): void {
+  const [n, m = 1] = from.shape
+  graph.add({ op: Op.Copy, mode: accumulate ? GradMode.Accumulate : 0, dims: [n!, m], operands: [from, to], floats: [] })
+}

@@ -1,0 +1,317 @@
+// THE TABLE of differentiable ops: shape, record, gradient. Each gradient stands beside its op.
+import type { Activation } from '../../assembly/abi.ts'
+import { BmmMode, GemmMode, GradMode, Op, TableMode } from '../../assembly/abi.ts'
+import type { Graph } from './graph.ts'
+import { LONGEST, SEQUENCES, SQUARES, TOKENS, type Dim, type Tensor } from './tensor.ts'
+
+const accumulateBit = (accumulate: boolean): number => (accumulate ? GradMode.Accumulate : 0)
+
+const width = (x: Tensor): number => x.shape[x.shape.length - 1]!
+
+/** Rows of a [rows][width] tensor. */
+const rows = (x: Tensor): Dim => x.shape[0]!
+
+/** Elements of a tensor as the two dims of an elementwise record. */
+const elements = (x: Tensor): readonly [Dim, Dim] => {
+  const [n, m = 1, ...rest] = x.shape as [Dim, Dim?]
+  if (rest.length > 0) throw new Error('elementwise ops take tensors of one or two dimensions')
+  return [n, m]
+}
+
+/** y = x W^T + b. x [M][K], w panel [N][K], b [N]; y [M][N], or [heads][M][N/heads] with `heads`. */
+export function linear(g: Graph, x: Tensor, w: Tensor, b: Tensor | null, { heads = 0, scale = 1 } = {}): Tensor {
+  const [m, k] = [rows(x), width(x)]
+  const n = w.shape[0]!
+  const blocks = Math.max(heads, 1)
+  const y = heads > 0 ? g.value([heads, m, n / heads], 'heads') : g.value([m, n])
+  g.add({
+    op: Op.Gemm,
+    mode: GemmMode.ARows | GemmMode.BPanel,
+    dims: [m, n, k, n / blocks],
+    operands: [x, w, b, y],
+    floats: [scale],
+    output: y,
+    grad: ({ graph, dy, into }) => {
+      into(x, (dx, accumulate) =>
+        graph.add({
+          op: Op.Gemm,
+          mode: GemmMode.ARows | GemmMode.BPanelTransposed | accumulateBit(accumulate),
+          dims: [m, k, n, k],
+          operands: [dy, w, null, dx],
+          floats: [scale],
+        }),
+      )
+      // dW lies in the weight's own panel: the blocks of C are 8 wide.
+      into(w, (dw, accumulate) =>
+        graph.add({
+          op: Op.Gemm,
+          mode: GemmMode.AColumns | GemmMode.BRows | accumulateBit(accumulate),
+          dims: [k, n, m, 8],
+          operands: [x, dy, null, dw],
+          floats: [scale],
+        }),
+      )
+      if (b !== null) into(b, (db) => graph.add({ op: Op.ColumnSum, mode: 0, dims: [m, n], operands: [dy, db], floats: [] }))
+    },
+  })
+  return y
+}
+
+/** y = act(x), elementwise. */
+export function activation(g: Graph, x: Tensor, kind: Activation): Tensor {
+  const y = g.value(x.shape, x.layout)
+  const n = elements(x)
+  g.add({
+    op: Op.Activation,
+    mode: kind,
+    dims: n,
+    operands: [x, y],
+    floats: [],
+    output: y,
+    grad: ({ graph, dy, into }) =>
+      into(x, (dx, accumulate) =>
+        graph.add({ op: Op.ActivationGrad, mode: kind | accumulateBit(accumulate), dims: n, operands: [x, dy, dx], floats: [] }),
+      ),
+  })
+  return y
+}
+
+/** c = a + b. */
+export function add(g: Graph, a: Tensor, b: Tensor): Tensor {
+  const c = g.value(a.shape, a.layout)
+  g.add({
+    op: Op.Add,
+    mode: 0,
+    dims: elements(a),
+    operands: [a, b, c],
+    floats: [],
+    output: c,
+    grad: ({ dy, pass }) => {
+      pass(a, dy)
+      pass(b, dy)
+    },
+  })
+  return c
+}
+
+/** y = LayerNorm(x) * gamma + beta over the last axis. The statistics are kept for the backward pass; fusing drops them. */
+export function layerNorm(g: Graph, x: Tensor, gamma: Tensor, beta: Tensor, eps: number): Tensor {
+  const y = g.value(x.shape)
+  const stats = g.value([rows(x), 2])
+  const dims = [rows(x), width(x)]
+  g.add({
+    op: Op.LayerNorm,
+    mode: 0,
+    dims,
+    operands: [x, null, gamma, beta, y, stats],
+    floats: [eps],
+    output: y,
+    grad: ({ graph, dy, into }) => {
+      // One record gives both, so gamma and beta are trained together or not at all.
+      into(gamma, (dgamma) =>
+        into(beta, (dbeta) => graph.add({ op: Op.LayerNormParamGrad, mode: 0, dims, operands: [x, stats, dy, dgamma, dbeta], floats: [] })),
+      )
+      into(x, (dx, accumulate) =>
+        graph.add({ op: Op.LayerNormGrad, mode: accumulateBit(accumulate), dims, operands: [x, gamma, stats, dy, dx], floats: [] }),
+      )
+    },
+  })
+  return y
+}
+
+/** y[t] = word[ids[t]] + type[types[t]] + position[positions[t]]. */
+export function embedding(g: Graph, ids: Tensor, types: Tensor, positions: Tensor, word: Tensor, type: Tensor, position: Tensor): Tensor {
+  const t = rows(ids)
+  const h = width(word)
+  const y = g.value([t, h])
+  const wordMode = word.layout === 'panel' ? TableMode.Panel : TableMode.Rows
+  g.add({
+    op: Op.Embedding,
+    mode: wordMode,
+    dims: [t, h, rows(word), rows(position), rows(type)],
+    operands: [ids, types, positions, word, type, position, null, null, y],
+    floats: [0],
+    output: y,
+    grad: ({ graph, dy, into }) => {
+      for (const [table, index] of [
+        [word, ids],
+        [type, types],
+        [position, positions],
+      ] as const)
+        into(table, (dtable) =>
+          graph.add({
+            op: Op.Scatter,
+            mode: table.layout === 'panel' ? TableMode.Panel : TableMode.Rows,
+            dims: [t, h, rows(table)],
+            operands: [dy, index, dtable],
+            floats: [],
+          }),
+        )
+    },
+  })
+  return y
+}
+
+/** P = scale * q k^T per sequence and head. q, k [heads][T][d]; P [seq][head][len][len]. The gradients come back as [T][heads*d]. */
+export function scores(g: Graph, q: Tensor, k: Tensor, offsets: Tensor, scale: number): Tensor {
+  const [heads, t, d] = q.shape as [number, Dim, number]
+  const p = g.value([heads, SQUARES])
+  const dims = [heads, d, t, SEQUENCES, SQUARES]
+  g.add({
+    op: Op.Bmm,
+    mode: BmmMode.NT | BmmMode.AHeads | BmmMode.BHeads,
+    dims,
+    operands: [q, k, p, offsets],
+    floats: [scale],
+    output: p,
+    grad: ({ graph, dy, into }) => {
+      into(q, (dq, accumulate) =>
+        graph.add({
+          op: Op.Bmm,
+          mode: BmmMode.NN | BmmMode.BHeads | accumulateBit(accumulate),
+          dims,
+          operands: [dy, k, dq, offsets],
+          floats: [scale],
+        }),
+      )
+      into(k, (dk, accumulate) =>
+        graph.add({
+          op: Op.Bmm,
+          mode: BmmMode.TN | BmmMode.BHeads | accumulateBit(accumulate),
+          dims,
+          operands: [dy, q, dk, offsets],
+          floats: [scale],
+        }),
+      )
+    },
+  })
+  return p
+}
+
+/** Rows of P [seq][head][len][len] to probabilities. */
+export function softmax(g: Graph, x: Tensor, offsets: Tensor): Tensor {
+  const y = g.value(x.shape)
+  const dims = [x.shape[0]!, SEQUENCES, SQUARES]
+  g.add({
+    op: Op.Softmax,
+    mode: 0,
+    dims,
+    operands: [x, y, offsets],
+    floats: [],
+    output: y,
+    grad: ({ graph, dy, into }) =>
+      into(x, (dx, accumulate) =>
+        graph.add({ op: Op.SoftmaxGrad, mode: accumulateBit(accumulate), dims, operands: [y, dy, dx, offsets], floats: [] }),
+      ),
+  })
+  return y
+}
+
+/** P v per sequence and head: v [heads][T][d]; result [T][heads*d]. */
+export function context(g: Graph, p: Tensor, v: Tensor, offsets: Tensor): Tensor {
+  const [heads, t, d] = v.shape as [number, Dim, number]
+  const y = g.value([t, heads * d])
+  const dims = [heads, d, t, SEQUENCES, SQUARES]
+  g.add({
+    op: Op.Bmm,
+    mode: BmmMode.NN | BmmMode.BHeads,
+    dims,
+    operands: [p, v, y, offsets],
+    floats: [1],
+    output: y,
+    grad: ({ graph, dy, into }) => {
+      into(p, (dp, accumulate) =>
+        graph.add({
+          op: Op.Bmm,
+          mode: BmmMode.NT | BmmMode.BHeads | accumulateBit(accumulate),
+          dims,
+          operands: [dy, v, dp, offsets],
+          floats: [1],
+        }),
+      )
+      into(v, (dv, accumulate) =>
+        graph.add({ op: Op.Bmm, mode: BmmMode.TN | accumulateBit(accumulate), dims, operands: [p, dy, dv, offsets], floats: [1] }),
+      )
+    },
+  })
+  return y
+}
+
+/** y[r] = x[index[r]]. */
+export function gather(g: Graph, x: Tensor, index: Tensor): Tensor {
+  const [r, h] = [rows(index), width(x)]
+  const y = g.value([r, h])
+  g.add({
+    op: Op.Gather,
+    mode: 0,
+    dims: [r, h, rows(x)],
+    operands: [x, index, y],
+    floats: [],
+    output: y,
+    grad: ({ graph, dy, into }) =>
+      into(x, (dx, accumulate) => {
+        if (!accumulate) graph.add({ op: Op.Fill, mode: 0, dims: elements(dx), operands: [dx], floats: [0] })
+        graph.add({ op: Op.Scatter, mode: TableMode.Rows, dims: [r, h, rows(x)], operands: [dy, index, dx], floats: [] })
+      }),
+  })
+  return y
+}
+
+/** Mean over each sequence's rows: x [T][H] to [B][H]. No gradient yet: it comes with the losses on sentence embeddings. */
+export function meanPool(g: Graph, x: Tensor, offsets: Tensor): Tensor {
+  const y = g.value([SEQUENCES, width(x)])
+  g.add({ op: Op.MeanPool, mode: 0, dims: [SEQUENCES, width(x), TOKENS], operands: [x, offsets, y], floats: [], output: y })
+  return y
+}
+
+/** Rows to unit length. No gradient yet, as for meanPool. */
+export function normalize(g: Graph, x: Tensor, eps = 1e-12): Tensor {
+  const y = g.value(x.shape)
+  g.add({ op: Op.Normalize, mode: 0, dims: [rows(x), width(x)], operands: [x, y], floats: [eps], output: y })
+  return y
+}
+
+/**
+ * total += scale * sum of the rows' cross-entropies; rows with label -100 do not count.
+ * `scale` (f32 input [1]) is 1 / labels of the whole step, so that an accumulated step has the loss of the undivided batch.
+ */
+export function crossEntropy(g: Graph, logits: Tensor, labels: Tensor, scale: Tensor, total: Tensor): Tensor {
+  const [r, c] = [rows(logits), width(logits)]
+  const nll = g.value([r])
+  const lse = g.value([r])
+  g.add({ op: Op.CrossEntropy, mode: 0, dims: [r, c], operands: [logits, labels, nll, lse], floats: [] })
+  g.add({
+    op: Op.Sum,
+    mode: 0,
+    dims: [r],
+    operands: [nll, scale, total],
+    floats: [],
+    output: total,
+    grad: ({ graph, into }) =>
+      into(logits, (dx, accumulate) =>
+        graph.add({
+          op: Op.CrossEntropyGrad,
+          mode: accumulateBit(accumulate),
+          dims: [r, c],
+          operands: [logits, labels, lse, scale, dx],
+          floats: [],
+        }),
+      ),
+  })
+  return total
+}
+
+// What fusing makes (fuse.ts): inference only, so without gradients.
+
+/** Fused attention: q, k, v [heads][T][d] to [T][heads*d]. */
+export function fusedAttention(g: Graph, q: Tensor, k: Tensor, v: Tensor, y: Tensor, offsets: Tensor, scale: number): void {
+  const [heads, t, d] = q.shape as [number, Dim, number]
+  g.add({
+    op: Op.Attention,
+    mode: 0,
+    dims: [heads, d, t, SEQUENCES, LONGEST],
+    operands: [q, k, v, y, offsets],
+    floats: [scale],
+    output: y,
+  })
+}

@@ -1,0 +1,74 @@
+import { Slot } from '../../assembly/abi.ts'
+
+/** A dimension: a constant when >= 0, otherwise ~slot, filled per chunk. The plan's records hold it as it is. */
+export type Dim = number
+
+export const TOKENS: Dim = ~Slot.Tokens
+export const SEQUENCES: Dim = ~Slot.Sequences
+export const LONGEST: Dim = ~Slot.Longest
+export const SQUARES: Dim = ~Slot.Squares
+export const SELECTED: Dim = ~Slot.Selected
+export const OFFSETS: Dim = ~Slot.Offsets
+
+/** What the slots hold: for one chunk, or as upper bounds when memory is planned. */
+export interface Dims {
+  readonly tokens: number
+  readonly sequences: number
+  readonly longest: number
+  /** Sum of squared lengths. */
+  readonly squares: number
+  /** Selected rows. */
+  readonly selected: number
+}
+
+/**
+ * How a tensor lies in memory:
+ * - rows: row-major;
+ * - heads: [heads][T][d], what attention reads;
+ * - panel: a matrix [N][K] as [N/8][K][8], rows padded to 8 with zeros.
+ */
+export type Layout = 'rows' | 'heads' | 'panel'
+
+/**
+ * - input: in the arena, written by the host before the plan runs;
+ * - value: in the arena, alive from its first writer to its last reader;
+ * - parameter: a weight of the store;
+ * - state: of the store too, and kept from run to run: gradients, moments, totals.
+ */
+export type Kind = 'input' | 'value' | 'parameter' | 'state'
+
+export interface Tensor {
+  readonly id: number
+  readonly name: string
+  readonly kind: Kind
+  readonly dtype: 'f32' | 'i32'
+  readonly shape: readonly Dim[]
+  readonly layout: Layout
+}
+
+export function dimValue(dim: Dim, dims: Dims): number {
+  if (dim >= 0) return dim
+  switch (~dim as Slot) {
+    case Slot.Tokens:
+      return dims.tokens
+    case Slot.Sequences:
+      return dims.sequences
+    case Slot.Longest:
+      return dims.longest
+    case Slot.Squares:
+      return dims.squares
+    case Slot.Selected:
+      return dims.selected
+    case Slot.Offsets:
+      return dims.sequences + 1
+    default:
+      throw new Error(`no dimension slot ${~dim}`)
+  }
+}
+
+/** 4-byte words that a tensor takes. */
+export function words(tensor: Pick<Tensor, 'shape' | 'layout'>, dims: Dims): number {
+  const sizes = tensor.shape.map((dim) => dimValue(dim, dims))
+  if (tensor.layout === 'panel') sizes[0] = Math.ceil(sizes[0]! / 8) * 8
+  return sizes.reduce((product, size) => product * size, 1)
+}

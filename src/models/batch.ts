@@ -1,0 +1,183 @@
+import { BertletError, expected, show, Words } from '../errors.ts'
+import type { Dims } from '../graph/tensor.ts'
+import type { BertConfig } from './config.ts'
+import type { Tensor } from './tensor.ts'
+
+/** A matrix of whole numbers as callers have it: nested arrays, or values with dims. */
+export type Matrix =
+  | readonly (readonly (number | bigint)[] | Int32Array | BigInt64Array)[]
+  | { readonly data: ArrayLike<number> | BigInt64Array; readonly dims: readonly number[] }
+  | Tensor<Int32Array<ArrayBuffer>>
+
+export interface BatchInputs {
+  /** [B, L] */
+  readonly input_ids: Matrix
+  /** [B, L] of 0 and 1; all ones by default. */
+  readonly attention_mask?: Matrix | null
+  /** [B, L]; zeros by default. */
+  readonly token_type_ids?: Matrix | null
+  /** [B, L]; the columns by default. */
+  readonly position_ids?: Matrix | null
+}
+
+/** Only the real tokens, sequence after sequence. */
+export interface PackedBatch {
+  /** Of the caller's rectangle. */
+  readonly rows: number
+  readonly columns: number
+  /** B+1 starts into the arrays below. */
+  readonly offsets: Int32Array
+  readonly ids: Int32Array
+  readonly types: Int32Array
+  readonly positions: Int32Array
+  /** Column of each token in the caller's rectangle. */
+  readonly column: Int32Array
+}
+
+interface Rectangle {
+  readonly rows: number
+  readonly columns: number
+  at(row: number, column: number): number
+}
+
+/** Checks a rectangular batch and packs its unmasked tokens; positions stay those of the rectangle. */
+export function packBatch(inputs: BatchInputs, config: BertConfig): PackedBatch {
+  const ids = rectangle('input_ids', inputs.input_ids)
+  const { rows, columns } = ids
+  const other = (name: 'attention_mask' | 'token_type_ids' | 'position_ids'): Rectangle | undefined => {
+    const value = inputs[name]
+    if (value === undefined || value === null) return undefined
+    const r = rectangle(name, value)
+    if (r.rows === rows && r.columns === columns) return r
+    throw expected(name, `the shape of input_ids, [${rows}, ${columns}]`, new Words(`[${r.rows}, ${r.columns}]`))
+  }
+  const mask = other('attention_mask')
+  const types = other('token_type_ids')
+  const positions = other('position_ids')
+  if (columns > config.max_position_embeddings && positions === undefined) throw tooLong(columns, config)
+
+  const offsets = new Int32Array(rows + 1)
+  const size = rows * columns
+  const packed = { ids: new Int32Array(size), types: new Int32Array(size), positions: new Int32Array(size), column: new Int32Array(size) }
+  let t = 0
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      const keep = mask === undefined ? 1 : mask.at(row, column)
+      if (keep !== 0 && keep !== 1) throw expected(`attention_mask[${row}][${column}]`, '0 or 1', keep)
+      if (keep === 0) continue
+      packed.ids[t] = within('input_ids', ids, row, column, config.vocab_size)
+      packed.types[t] = types ? within('token_type_ids', types, row, column, config.type_vocab_size) : 0
+      packed.positions[t] = positions ? within('position_ids', positions, row, column, config.max_position_embeddings) : column
+      packed.column[t++] = column
+    }
+    if (t === offsets[row]) {
+      throw new BertletError(
+        'invalid_argument',
+        `attention_mask: row ${row} masks every token`,
+        'Give each row at least one 1, or leave the row out',
+      )
+    }
+    offsets[row + 1] = t
+  }
+  return {
+    rows,
+    columns,
+    offsets,
+    ids: packed.ids.subarray(0, t),
+    types: packed.types.subarray(0, t),
+    positions: packed.positions.subarray(0, t),
+    column: packed.column.subarray(0, t),
+  }
+}
+
+export function tooLong(length: number, config: Pick<BertConfig, 'max_position_embeddings'>): BertletError {
+  return new BertletError(
+    'invalid_argument',
+    `input_ids: expected at most ${config.max_position_embeddings} tokens, the model's limit, got ${length}`,
+    'Shorten the text, or tokenize with { truncation: true }',
+  )
+}
+
+function within(name: string, r: Rectangle, row: number, column: number, limit: number): number {
+  const value = r.at(row, column)
+  if (Number.isInteger(value) && value >= 0 && value < limit) return value
+  throw expected(
+    `${name}[${row}][${column}]`,
+    `a whole number from 0 to ${limit - 1}`,
+    value,
+    name === 'input_ids' ? 'Use the tokenizer that belongs to this checkpoint' : undefined,
+  )
+}
+
+function rectangle(name: string, value: Matrix): Rectangle {
+  if (Array.isArray(value)) return nested(name, value as readonly ArrayLike<number | bigint>[])
+  const { data, dims } = (value ?? {}) as { data?: ArrayLike<number | bigint>; dims?: readonly number[] }
+  if (data === undefined || !Array.isArray(dims)) {
+    throw expected(name, 'rows of numbers, or { data, dims }', value, 'For example [[101, 7592, 102]], or what the tokenizer returns')
+  }
+  const [rows, columns] = dims as [number, number]
+  if (dims.length !== 2 || rows * columns !== data.length) {
+    throw expected(name, `two dims whose product is the number of values, ${data.length}`, new Words(`[${dims.join(', ')}]`))
+  }
+  notEmpty(name, rows, columns)
+  return { rows, columns, at: (row, column) => Number(data[row * columns + column]) }
+}
+
+function nested(name: string, value: readonly ArrayLike<number | bigint>[]): Rectangle {
+  const columns = value[0]?.length
+  value.forEach((row, i) => {
+    if (row === null || typeof row !== 'object' || typeof row.length !== 'number') {
+      throw expected(name, 'an array of rows', new Words(`${show(row)} at ${i}`), 'For one text write [[101, ..., 102]]')
+    }
+    if (row.length !== columns) {
+      throw expected(
+        name,
+        `rows of one length, ${columns} as the first`,
+        new Words(`${row.length} in row ${i}`),
+        'Tokenize with { padding: true } and pass its attention_mask: padding costs no time',
+      )
+    }
+  })
+  notEmpty(name, value.length, columns ?? 0)
+  return { rows: value.length, columns: columns!, at: (row, column) => Number(value[row]![column]) }
+}
+
+function notEmpty(name: string, rows: number, columns: number): void {
+  if (rows === 0 || columns === 0) throw expected(name, 'at least one row of at least one token', new Words(`[${rows}, ${columns}]`))
+}
+
+/** Whole sequences that run together. */
+export interface Chunk {
+  readonly firstSequence: number
+  readonly lastSequence: number
+  readonly firstToken: number
+  readonly lastToken: number
+  readonly dims: Dims
+}
+
+/** Cuts a batch into chunks of whole sequences of at most `budget` tokens; a longer sequence is a chunk of its own. */
+export function* chunks({ offsets }: Pick<PackedBatch, 'offsets'>, budget: number): Generator<Chunk> {
+  const count = offsets.length - 1
+  for (let first = 0; first < count;) {
+    let last = first + 1
+    while (last < count && offsets[last + 1]! - offsets[first]! <= budget) last++
+    let [longest, squares] = [0, 0]
+    for (let s = first; s < last; s++) {
+      const length = offsets[s + 1]! - offsets[s]!
+      longest = Math.max(longest, length)
+      squares += length * length
+    }
+    const [firstToken, lastToken] = [offsets[first]!, offsets[last]!]
+    const dims = { tokens: lastToken - firstToken, sequences: last - first, longest, squares, selected: last - first }
+    yield { firstSequence: first, lastSequence: last, firstToken, lastToken, dims }
+    first = last
+  }
+}
+
+/** Dims rounded up to powers of two, so that few plans serve all chunks. */
+export function roundUp(dims: Dims): Dims {
+  const up = (n: number, least: number): number => Math.max(least, 1 << (32 - Math.clz32(n - 1)))
+  const [tokens, sequences, longest] = [up(dims.tokens, 64), up(dims.sequences, 1), up(dims.longest, 64)]
+  // sum of squares <= longest * sum
+  return { tokens, sequences, longest, squares: longest * tokens, selected: sequences }
+}

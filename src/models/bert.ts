@@ -1,0 +1,112 @@
+// The forward, once. Follows BertModel of Hugging Face transformers: embeddings, encoder layers, pooler.
+import { Activation } from '../../assembly/abi.ts'
+import type { Graph } from '../graph/graph.ts'
+import { activation, add, context, embedding, gather, layerNorm, linear, scores, softmax } from '../graph/ops.ts'
+import { OFFSETS, SEQUENCES, TOKENS, type Tensor } from '../graph/tensor.ts'
+import type { BertConfig } from './config.ts'
+
+/** Names of the inputs that a packed batch fills. */
+export const INPUTS = { ids: 'input_ids', types: 'token_type_ids', positions: 'position_ids', offsets: 'offsets', first: 'first' } as const
+
+export interface Encoded {
+  /** Embeddings, then the output of each layer: [T][H]. */
+  readonly hidden: Tensor[]
+  /** Probabilities of each layer: [seq][head][len][len]. */
+  readonly attentions: Tensor[]
+}
+
+const ACTIVATIONS: Readonly<Record<string, Activation>> = {
+  gelu: Activation.Gelu,
+  gelu_new: Activation.GeluTanh,
+  gelu_pytorch_tanh: Activation.GeluTanh,
+  gelu_fast: Activation.GeluTanh,
+  quick_gelu: Activation.QuickGelu,
+  relu: Activation.Relu,
+  silu: Activation.Silu,
+  swish: Activation.Silu,
+  tanh: Activation.Tanh,
+}
+
+/** Parameters by Hugging Face's names without the `bert.` prefix. */
+export class Parameters {
+  constructor(private readonly g: Graph) {}
+
+  weight(name: string, n: number, k: number): Tensor {
+    return this.g.parameter(`${name}.weight`, [n, k], 'panel')
+  }
+
+  table(name: string, n: number, k: number): Tensor {
+    return this.g.parameter(`${name}.weight`, [n, k])
+  }
+
+  vector(name: string, n: number): Tensor {
+    return this.g.parameter(name, [n])
+  }
+}
+
+/** Embeddings and encoder over a packed batch. */
+export function bert(g: Graph, config: BertConfig): Encoded {
+  const p = new Parameters(g)
+  const h = config.hidden_size
+  const offsets = g.input(INPUTS.offsets, [OFFSETS])
+  const norm = (name: string, x: Tensor): Tensor =>
+    layerNorm(g, x, p.vector(`${name}.LayerNorm.weight`, h), p.vector(`${name}.LayerNorm.bias`, h), config.layer_norm_eps)
+
+  const embedded = embedding(
+    g,
+    g.input(INPUTS.ids, [TOKENS]),
+    g.input(INPUTS.types, [TOKENS]),
+    g.input(INPUTS.positions, [TOKENS]),
+    p.table('embeddings.word_embeddings', config.vocab_size, h),
+    p.table('embeddings.token_type_embeddings', config.type_vocab_size, h),
+    p.table('embeddings.position_embeddings', config.max_position_embeddings, h),
+  )
+  const hidden = [norm('embeddings', embedded)]
+  const attentions: Tensor[] = []
+  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+    const { output, probabilities } = encoderLayer(g, config, `encoder.layer.${layer}`, hidden.at(-1)!, offsets)
+    hidden.push(output)
+    attentions.push(probabilities)
+  }
+  return { hidden, attentions }
+}
+
+/** One layer: self-attention, residual, feed-forward, residual. x [T][H]. */
+export function encoderLayer(
+  g: Graph,
+  config: Pick<BertConfig, 'hidden_size' | 'num_attention_heads' | 'intermediate_size' | 'hidden_act' | 'layer_norm_eps'>,
+  name: string,
+  x: Tensor,
+  offsets: Tensor,
+): { output: Tensor; probabilities: Tensor } {
+  const p = new Parameters(g)
+  const { hidden_size: h, num_attention_heads: heads, intermediate_size: wide } = config
+  const dense = (part: string, input: Tensor, n: number, k: number, split = 0): Tensor =>
+    linear(g, input, p.weight(`${name}.${part}`, n, k), p.vector(`${name}.${part}.bias`, n), { heads: split })
+  const norm = (part: string, input: Tensor): Tensor =>
+    layerNorm(
+      g,
+      input,
+      p.vector(`${name}.${part}.LayerNorm.weight`, h),
+      p.vector(`${name}.${part}.LayerNorm.bias`, h),
+      config.layer_norm_eps,
+    )
+
+  const q = dense('attention.self.query', x, h, h, heads)
+  const k = dense('attention.self.key', x, h, h, heads)
+  const v = dense('attention.self.value', x, h, h, heads)
+  const probabilities = softmax(g, scores(g, q, k, offsets, 1 / Math.sqrt(h / heads)), offsets)
+  const attended = context(g, probabilities, v, offsets)
+  const attention = norm('attention.output', add(g, dense('attention.output.dense', attended, h, h), x))
+  const inner = activation(g, dense('intermediate.dense', attention, wide, h), ACTIVATIONS[config.hidden_act]!)
+  const output = norm('output', add(g, dense('output.dense', inner, h, wide), attention))
+  return { output, probabilities }
+}
+
+/** tanh(W x + b) of each sequence's first token: [B][H]. */
+export function pooler(g: Graph, config: BertConfig, last: Tensor): Tensor {
+  const p = new Parameters(g)
+  const h = config.hidden_size
+  const first = gather(g, last, g.input(INPUTS.first, [SEQUENCES]))
+  return activation(g, linear(g, first, p.weight('pooler.dense', h, h), p.vector('pooler.dense.bias', h)), Activation.Tanh)
+}

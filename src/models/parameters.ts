@@ -1,0 +1,56 @@
+import type { BertConfig } from './config.ts'
+
+export interface ParameterSpec {
+  /** Hugging Face's name without the `bert.` prefix. */
+  readonly name: string
+  readonly shape: readonly number[]
+  /** `panel`: a matrix that multiplies, [N, K]; `rows`: a table that is looked up; `vector`: a bias or a part of LayerNorm. */
+  readonly layout: 'panel' | 'rows' | 'vector'
+  /** Fresh values: `normal` has mean 0 and standard deviation `initializer_range`. */
+  readonly init: 'normal' | 'zeros' | 'ones'
+  /** A row that is zero when fresh: the padding token's. */
+  readonly zeroRow?: number
+}
+
+/** The parameters of BertModel, in the order of Hugging Face transformers. */
+export function bertParameters(config: BertConfig, { pooler }: { pooler: boolean }): ParameterSpec[] {
+  const { hidden_size: h, intermediate_size: wide, pad_token_id: pad } = config
+  const embeddings = 'embeddings'
+  const parameters: ParameterSpec[] = [
+    { ...table(`${embeddings}.word_embeddings`, config.vocab_size, h), ...(pad !== null && { zeroRow: pad }) },
+    table(`${embeddings}.position_embeddings`, config.max_position_embeddings, h),
+    table(`${embeddings}.token_type_embeddings`, config.type_vocab_size, h),
+    ...norm(embeddings, h),
+  ]
+  for (let i = 0; i < config.num_hidden_layers; i++) {
+    const layer = `encoder.layer.${i}`
+    parameters.push(
+      ...dense(`${layer}.attention.self.query`, h, h),
+      ...dense(`${layer}.attention.self.key`, h, h),
+      ...dense(`${layer}.attention.self.value`, h, h),
+      ...dense(`${layer}.attention.output.dense`, h, h),
+      ...norm(`${layer}.attention.output`, h),
+      ...dense(`${layer}.intermediate.dense`, wide, h),
+      ...dense(`${layer}.output.dense`, h, wide),
+      ...norm(`${layer}.output`, h),
+    )
+  }
+  return pooler ? [...parameters, ...dense('pooler.dense', h, h)] : parameters
+}
+
+const table = (name: string, n: number, k: number): ParameterSpec => ({
+  name: `${name}.weight`,
+  shape: [n, k],
+  layout: 'rows',
+  init: 'normal',
+})
+
+const dense = (name: string, n: number, k: number): ParameterSpec[] => [
+  { name: `${name}.weight`, shape: [n, k], layout: 'panel', init: 'normal' },
+  { name: `${name}.bias`, shape: [n], layout: 'vector', init: 'zeros' },
+]
+
+const norm = (name: string, n: number): ParameterSpec[] => [
+  { name: `${name}.LayerNorm.weight`, shape: [n], layout: 'vector', init: 'ones' },
+  { name: `${name}.LayerNorm.bias`, shape: [n], layout: 'vector', init: 'zeros' },
+]

@@ -1,0 +1,29 @@
+// Node, Deno and Bun: all through node:worker_threads.
+import { availableParallelism } from 'node:os'
+import { Worker } from 'node:worker_threads'
+import workerSource from './node-worker.ts?inline'
+import { defaultSource, openSource } from './node-files.ts'
+import type { Runtime, WorkerHandle } from './runtime.ts'
+
+export const node: Runtime = {
+  name: `node ${process.versions.node}`,
+  parallelism: availableParallelism,
+  workers: true,
+  spawn(data): WorkerHandle {
+    const worker = new Worker(workerSource, { eval: true, workerData: data, name: 'bertlet', stdin: false })
+    worker.unref()
+    let failure = ''
+    worker.on('error', (error) => (failure = String(error)))
+    return {
+      post: (message) => worker.postMessage(message),
+      onMessage: (listener) => void worker.on('message', listener),
+      onExit: (listener) => void worker.on('exit', (code) => listener(failure || `exit code ${code}`)),
+      terminate: () => void worker.terminate(),
+      ref: () => worker.ref(),
+      unref: () => worker.unref(),
+    }
+  },
+  turn: () => new Promise((resolve) => setImmediate(resolve)),
+  source: openSource,
+  defaultSource,
+}

