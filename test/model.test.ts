@@ -1,3 +1,4 @@
+import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { BertModel } from '../src/index.node.ts'
 import { memorySource } from '../src/weights/source.ts'
@@ -112,5 +113,13 @@ describe('inputs and outputs', () => {
     ])
     expect(output.hidden_states!.at(-1)!.data).toEqual(output.last_hidden_state.data)
     expect(model.info().attention.why).toMatch(/output_attentions runs eager/)
+  })
+
+  it('reads a checkpoint by its path', async () => {
+    const folder = path.join(import.meta.dirname, 'golden/bert/tiny')
+    const loaded = await BertModel.from_pretrained(folder, { threads: 1, dtype: 'fp32' })
+    const known = { architecture: 'BertModel', dtype: { name: 'f32' }, threads: { count: 1 }, build: { name: 'simd' } }
+    expect(loaded.info()).toMatchObject(known)
+    await loaded.dispose()
   })
 })

@@ -214,7 +214,7 @@ describe('loading', () => {
   })
 
   it.each([
-    ['ArrayBuffer', (bytes: Uint8Array) => bytes.slice().buffer as ArrayBuffer],
+    ['ArrayBuffer', (bytes: Uint8Array) => bytes.slice().buffer],
     ['Blob', (bytes: Uint8Array) => new Blob([bytes.slice()])],
     [
       'view into a larger buffer',
