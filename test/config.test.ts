@@ -7,7 +7,7 @@ const parse = (values: object): BertConfig => BertConfig.parse(JSON.stringify(va
 
 describe('BertConfig', () => {
   it('has the defaults of Hugging Face transformers', () => {
-    // transformers 5.18.0, models/bert/configuration_bert.py
+    // huggingface/transformers: models/bert/configuration_bert.py at 008f5c8; labels and problem_type: configuration_utils.py at 008e574
     expect(new BertConfig()).toMatchObject({
       vocab_size: 30522,
       hidden_size: 768,

@@ -97,6 +97,7 @@ function tensorInfo(file: string, name: string, entry: unknown, dataStart: numbe
     throw bad(`${subject}: data_offsets`, `an end of at most ${fileSize - dataStart}, the bytes after the header`, list(offsets))
   }
   const bytes = byteLength(dtype as Dtype, shape)
+  if (Number.isNaN(bytes)) throw bad(`${subject}: shape`, `sizes that make whole bytes of ${dtype}, below 2^53 bits`, list(shape))
   if (bytes !== end - begin) {
     throw bad(`${subject}: data_offsets`, `${bytes} bytes for ${dtype} [${shape.join(', ')}]`, new Words(`${end - begin} bytes`))
   }
