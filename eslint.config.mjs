@@ -6,7 +6,18 @@ import tseslint from 'typescript-eslint'
 const hostGlobals = Object.fromEntries(Object.getOwnPropertyNames(globalThis).map((name) => [name, 'readonly']))
 
 export default tseslint.config(
-  { ignores: ['build/', 'dist/', '**/.cache/', 'test/golden/', 'assembly/', '!assembly/abi.ts'] },
+  {
+    ignores: [
+      'build/',
+      'bench/peak/peak.ts',
+      'test/support/math-entry.ts',
+      'dist/',
+      '**/.cache/',
+      'test/golden/',
+      'assembly/',
+      '!assembly/abi.ts',
+    ],
+  },
   js.configs.recommended,
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   {

@@ -13,7 +13,7 @@ import { adamW } from './kernels/optimizer'
 import { columnSum, meanPool, normalize, sum } from './kernels/reduce'
 import { softmax, softmaxGrad } from './kernels/softmax'
 
-export { KC, MC, MR, NR } from './kernels/gemm'
+export { GEMM_SCRATCH, KC, MC, MR, NR } from './kernels/gemm'
 export { packRows, unpackRows } from './kernels/pack'
 
 /** Runs records first..last-1 of the plan as one of `ranks`; returns a Status. */

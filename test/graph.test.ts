@@ -24,7 +24,7 @@ const config = BertConfig.parse(
   }),
 )
 const dims: Dims = { tokens: 64, sequences: 4, longest: 32, squares: 2048, selected: 4 }
-const tile = { mc: 128, kc: 512, nr: 8 }
+const tile = { mc: 128, kc: 512, nr: 8, gemmScratch: 300_000 }
 
 function model(attention: 'eager' | 'sdpa', { hidden = false } = {}): Graph {
   const g = new Graph()

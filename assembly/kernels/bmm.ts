@@ -2,7 +2,7 @@
 import { BmmMode, GradMode } from '../abi'
 import { dim, float, mode, operand } from '../record'
 import { next } from '../threads'
-import { blockScratch, KC, MC, multiply, panelScratch, scalePanel } from './gemm'
+import { blockScratch, KC, MC, multiply, PAD, panelScratch, scalePanel } from './gemm'
 import { packColumns, packRowSlices, packTranspose } from './pack'
 
 /** Address and row stride (bytes) of a token operand's rows for one head. */
@@ -74,8 +74,8 @@ export function bmm(r: usize): void {
         lda = mapStride
       } else if (kind == BmmMode.TN) {
         left = blockScratch()
-        lda = (<usize>kc) << 2
-        packTranspose(from + <usize>k0 * mapStride + ((<usize>i0) << 2), mapStride, rows, kc, left)
+        lda = ((<usize>kc) << 2) + PAD
+        packTranspose(from + <usize>k0 * mapStride + ((<usize>i0) << 2), mapStride, rows, kc, left, lda)
       }
       for (let n0 = 0; n0 < n; n0 += 8) {
         const columns = min(8, n - n0)

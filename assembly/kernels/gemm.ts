@@ -18,12 +18,14 @@ export const MR: i32 = 4
 export const NR: i32 = 8
 export const KC: i32 = 512
 export const MC: i32 = 128
+/** Bytes between the rows of a packed block of A: rows a multiple of 2 KiB apart would alias in L1, at half the speed. */
+export const PAD: usize = 64
 
 // A rank's scratch: a packed piece of a panel, a block of C whose columns do not lie together, a packed block of A.
 const PANEL_BYTES: usize = <usize>KC * 32
 const TILE_BYTES: usize = <usize>MC * 32
 /** Bytes of scratch that a rank needs for gemm and bmm. */
-export const GEMM_SCRATCH: i32 = <i32>(PANEL_BYTES + TILE_BYTES + 64 + <usize>MC * <usize>KC * 4)
+export const GEMM_SCRATCH: i32 = <i32>(PANEL_BYTES + TILE_BYTES + 64 + <usize>MC * (<usize>KC * 4 + PAD))
 
 // @ts-ignore: decorator
 @inline
@@ -55,7 +57,7 @@ export function gemm(r: usize): void {
 
   // A unit: some rows by some panels. What is packed is packed once per unit.
   const unitRows = columnsA || sourceB == GemmMode.BPanel ? MC : 4 * MC
-  const unitPanels = columnsA ? 16 : 2
+  const unitPanels = columnsA ? 16 : 4
   const panels = (n + 7) >> 3
   const groups = (panels + unitPanels - 1) / unitPanels
   const units = groups * ((m + unitRows - 1) / unitRows)
@@ -70,7 +72,8 @@ export function gemm(r: usize): void {
     for (let k0 = 0; k0 < k; k0 += KC) {
       const kc = min(KC, k - k0)
       const last = k0 + kc == k
-      if (columnsA) packTranspose(a + ((<usize>k0 * <usize>m + <usize>m0) << 2), (<usize>m) << 2, m1 - m0, kc, blockScratch())
+      if (columnsA)
+        packTranspose(a + ((<usize>k0 * <usize>m + <usize>m0) << 2), (<usize>m) << 2, m1 - m0, kc, blockScratch(), ((<usize>kc) << 2) + PAD)
       for (let p = p0; p < p1; p++) {
         const n0 = p << 3
         const columns = min(8, n - n0)
@@ -78,7 +81,7 @@ export function gemm(r: usize): void {
         const after: f32 = sourceB == GemmMode.BPanel ? scale : 1
         for (let i = m0; i < m1; i += MC) {
           const from = columnsA ? blockScratch() : a + ((<usize>i * <usize>k + <usize>k0) << 2)
-          const lda = (<usize>(columnsA ? kc : k)) << 2
+          const lda = columnsA ? ((<usize>kc) << 2) + PAD : (<usize>k) << 2
           const to = c + <usize>i * rowStride
           multiply(from, lda, min(MC, m1 - i), panel, kc, to, bw, blockStride, rowStride, n0, columns, k0 == 0 && !accumulate)
           if (last) finish(to, min(MC, m1 - i), bw, blockStride, rowStride, n0, columns, after, bias, flags & Activation.Mask)
@@ -150,16 +153,18 @@ function exchange(tmp: usize, rows: i32, c: usize, bw: i32, blockStride: usize, 
 
 /** Tiles of MR rows from top to bottom; a last tile that is not whole computes its last row several times: the same bits. */
 function tiles(a: usize, lda: usize, rows: i32, panel: usize, kc: i32, c: usize, ldc: usize, fresh: bool): void {
-  const bottom = <usize>(rows - 1)
-  for (let i: usize = 0; i <= bottom; i += 4) {
-    const r1 = min(i + 1, bottom)
-    const r2 = min(i + 2, bottom)
-    const r3 = min(i + 3, bottom)
-    tile4(a + i * lda, a + r1 * lda, a + r2 * lda, a + r3 * lda, panel, kc, c + i * ldc, c + r1 * ldc, c + r2 * ldc, c + r3 * ldc, fresh)
+  const bottom = rows - 1
+  for (let i = 0; i <= bottom; i += MR) {
+    const r1 = <usize>min(1, bottom - i)
+    const r2 = <usize>min(2, bottom - i)
+    const r3 = <usize>min(3, bottom - i)
+    const p = a + <usize>i * lda
+    const q = c + <usize>i * ldc
+    tile4(p, p + r1 * lda, p + r2 * lda, p + r3 * lda, panel, kc, q, q + r1 * ldc, q + r2 * ldc, q + r3 * ldc, fresh)
   }
 }
 
-/** The micro-kernel: 8 accumulators, 2 loads of B, 4 splats of A for 8 multiply-adds. Not unrolled: engines then spill. */
+/** The micro-kernel: 8 accumulators, 2 loads of B, 4 splats of A for 8 multiply-adds. Inlined once and not unrolled: engines spill otherwise. */
 // @ts-ignore: decorator
 @inline
 function tile4(
@@ -194,7 +199,7 @@ function tile4(
     x31 = v128.load(c3, 16)
   }
   const end = b + ((<usize>kc) << 5)
-  while (b < end) {
+  do {
     const b0 = v128.load(b)
     const b1 = v128.load(b, 16)
     let s = v128.load32_splat(a0)
@@ -214,7 +219,7 @@ function tile4(
     a2 += 4
     a3 += 4
     b += 32
-  }
+  } while (b < end)
   v128.store(c0, x00)
   v128.store(c0, x01, 16)
   v128.store(c1, x10)

@@ -80,9 +80,8 @@ export function packPanelTransposed(panels: usize, n: i32, n0: i32, columns: i32
   }
 }
 
-/** target [rows][kc] = the transpose of a [K][M] whose rows lie `stride` bytes apart; source points at its first row and column. */
-export function packTranspose(source: usize, stride: usize, rows: i32, kc: i32, target: usize): void {
-  const out = (<usize>kc) << 2
+/** target [rows][kc], rows `out` bytes apart = the transpose of a [K][M] whose rows lie `stride` bytes apart, from its first row and column. */
+export function packTranspose(source: usize, stride: usize, rows: i32, kc: i32, target: usize, out: usize): void {
   let k = 0
   for (; k + 4 <= kc; k += 4) {
     const from = source + <usize>k * stride

@@ -55,6 +55,6 @@ export async function instantiate(module: WebAssembly.Module, memory: WebAssembl
     packRows,
     unpackRows,
     base: constant('BASE'),
-    tile: { mr: constant('MR'), mc: constant('MC'), kc: constant('KC'), nr: constant('NR') },
+    tile: { mr: constant('MR'), mc: constant('MC'), kc: constant('KC'), nr: constant('NR'), gemmScratch: constant('GEMM_SCRATCH') },
   }
 }

@@ -9,6 +9,8 @@ export interface Tile {
   readonly mc: number
   readonly kc: number
   readonly nr: number
+  /** Bytes of scratch that a rank needs for gemm and bmm. */
+  readonly gemmScratch: number
 }
 
 /** Where a tensor lies in the arena. */
@@ -65,11 +67,11 @@ export function lower(graph: Graph, bound: Dims, tile: Tile, addressOf: (tensor:
 }
 
 /** Bytes of scratch that one rank needs for a record: as stated above the kernels. */
-function scratchOf(node: Node, bound: Dims, { mc, kc, nr }: Tile): number {
+function scratchOf(node: Node, bound: Dims, { gemmScratch }: Tile): number {
   switch (node.op) {
     case Op.Gemm:
     case Op.Bmm:
-      return (mc * kc + kc * nr) * 4
+      return gemmScratch
     case Op.Attention: {
       const [, d, , , longest] = dimValues(node, bound)
       return (longest! + 2 * d!) * 8 * 4 + 64

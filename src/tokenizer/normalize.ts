@@ -26,7 +26,8 @@ const enum Class {
 
 // Filled as characters are met.
 const classes = new Uint8Array(0x110000)
-const OTHER = /^\p{C}$/u
+// The reference has no table of unassigned characters: it keeps them.
+const OTHER = /^[\p{Cc}\p{Cf}\p{Co}]$/u
 const SPACE = /^\p{White_Space}$/u
 const PUNCTUATION = /^\p{P}$/u
 const MARK = /^\p{Mn}$/u

@@ -163,14 +163,20 @@ function list(name: string, texts: string | readonly string[]): readonly string[
   return all as string[]
 }
 
-/** Cuts the longer text from its end until both fit; of equal ones the second. */
-function truncate(a: Pieces, b: Pieces | undefined, room: number): void {
-  const length = (p: Pieces): number => p.ids.length
-  let [keepA, keepB] = [length(a), b ? length(b) : 0]
-  while (keepA + keepB > Math.max(room, 0)) {
-    if (keepA > keepB) keepA--
-    else keepB--
+/** Cuts the longer text from its end until both fit, as the reference does: of an odd number of places the longer one keeps one more. */
+function truncate(a: Pieces, b: Pieces | undefined, limit: number): void {
+  const room = Math.max(limit, 0)
+  const [lengthA, lengthB] = [a.ids.length, b ? b.ids.length : 0]
+  let short = Math.min(lengthA, lengthB)
+  let long = Math.max(lengthA, lengthB)
+  if (short + long > room) {
+    long = Math.max(short, room - short)
+    if (short + long > room) {
+      short = Math.floor(room / 2)
+      long = room - short
+    }
   }
+  const [keepA, keepB] = lengthA > lengthB ? [long, short] : [short, long]
   for (const [p, keep] of [
     [a, keepA],
     [b, keepB],

@@ -1,0 +1,56 @@
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { brotliCompressSync, constants } from 'node:zlib'
+import { describe, expect, it } from 'vitest'
+
+// What the compiler emitted: contracts that a change of source or compiler could break silently.
+const file = (name: string): Buffer => readFileSync(path.join(import.meta.dirname, '../build', name))
+const wat = (target: string): string => file(`${target}.wat`).toString()
+const count = (text: string, what: string): number => text.split(what).length - 1
+
+/** Innermost loops: from the last `loop` before each `br` back. */
+function loops(text: string): string[] {
+  const lines = text.split('\n')
+  const indent = (line: string): number => line.length - line.trimStart().length
+  return lines.flatMap((line, i) => {
+    if (!line.trimStart().startsWith('loop ')) return []
+    const length = lines.slice(i + 1).findIndex((other) => indent(other) <= indent(line) && other.trim() === 'end')
+    const body = lines.slice(i + 1, i + 1 + length).join('\n')
+    return body.includes('\n loop ') || / loop \$/.test(body) ? [] : [body]
+  })
+}
+
+describe('the emitted kernels', () => {
+  it('call nothing indirectly and grow no memory', () => {
+    for (const target of ['simd', 'dot', 'fast']) {
+      expect(count(wat(target), 'call_indirect')).toBe(0)
+      expect(count(wat(target), 'memory.grow')).toBe(0)
+    }
+  })
+
+  it('name relaxed instructions only in the builds that are called so', () => {
+    expect(count(wat('simd'), 'relaxed')).toBe(0)
+    expect(count(wat('dot'), 'relaxed_madd')).toBe(0)
+    expect(count(wat('fast'), 'relaxed_madd')).toBeGreaterThan(20)
+  })
+
+  it('have one GEMM loop: per step 8 multiply-adds, 2 loads of B, 4 splats of A, nothing else from memory', () => {
+    const tiles = loops(wat('simd')).filter(
+      (body) => count(body, 'f32x4.mul') === 8 && count(body, 'v128.load32_splat') === 4 && count(body, 'v128.store') === 0,
+    )
+    // gemm's, and attention's two: keys against queries, probabilities against values.
+    expect(tiles.length).toBeGreaterThanOrEqual(1)
+    for (const body of tiles) {
+      expect(count(body, 'f32x4.add')).toBe(8)
+      expect(count(body, 'v128.load32_splat') + count(body, 'v128.load')).toBeLessThanOrEqual(4 + 6)
+      expect(count(body, 'call')).toBe(0)
+    }
+  })
+
+  it('take at most 12 KiB brotli each', () => {
+    for (const target of ['simd', 'dot', 'fast']) {
+      const packed = brotliCompressSync(file(`${target}.wasm`), { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } })
+      expect(packed.length, target).toBeLessThanOrEqual(12 * 1024)
+    }
+  })
+})
