@@ -42,6 +42,13 @@ for (const target of ['simd', 'debug']) {
   })
 }
 
+it('debug asserts what simd assumes: an id beyond its table stops it', async () => {
+  const embedding = groups.get(Op.Embedding)![0]!
+  const bad = { ...embedding, operands: [{ initial: embedding.operands[0]!.initial.map(() => 29) }, ...embedding.operands.slice(1)] }
+  const runner = await KernelRunner.create(wasm('debug'))
+  await expect(runner.run(bad)).rejects.toThrow(/assertion of the kernels failed/)
+})
+
 describe('simd on threads', () => {
   let runner: KernelRunner
   beforeAll(async () => void (runner = await KernelRunner.create(wasm('simd'))))

@@ -1,4 +1,5 @@
-"""BERT in plain PyTorch functions, following Hugging Face transformers v4.57.6, src/transformers/models/bert/modeling_bert.py.
+"""BERT in plain PyTorch functions. Each names the class and method of Hugging Face transformers that it follows, in
+src/transformers/models/bert/modeling_bert.py at commit 004ad5f50b627b59bf0d581c31bc0052b6cfd40b.
 
 Weights come in a dict under transformers' names (without the `bert.` prefix); every function works in the dtype of its input,
 so the same code gives float32 and float64.
@@ -47,7 +48,7 @@ def embeddings(w, config, input_ids, token_type_ids, position_ids):
 
 
 def attention(w, config, name, x, bias):
-    """BertSelfAttention.forward with eager_attention_forward: softmax(q k^T / sqrt(d) + bias) v. Returns output and maps."""
+    """BertSelfAttention.forward (transpose_for_scores is split): softmax(q k^T / sqrt(d) + bias) v. Returns output and maps."""
     b, t, h = x.shape
     heads = config["num_attention_heads"]
     d = h // heads
