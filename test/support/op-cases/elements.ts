@@ -1,0 +1,255 @@
+// Elementwise ops, reductions, losses, the optimizer.
+import { GradMode, Op } from '../../../assembly/abi.ts'
+import { activate, finiteDifferences, softmaxRow, type Numbers } from '../reference.ts'
+import {
+  EPS,
+  type Operand,
+  type OpCase,
+  seeded,
+  floats,
+  ints,
+  read,
+  written,
+  added,
+  map,
+  ACTIVATIONS,
+  activationError,
+  offsetsOf,
+} from './case.ts'
+
+export function* elementwise(): Generator<OpCase> {
+  for (const [n, m] of [
+    [1, 1],
+    [3, 7],
+    [90, 101],
+  ] as const) {
+    for (const [name, kind] of Object.entries(ACTIVATIONS)) {
+      seeded(n * m + kind)
+      const x = floats(n * m, 4)
+      yield {
+        name: `${name} ${n}x${m}`,
+        op: Op.Activation,
+        mode: kind,
+        dims: [n, m],
+        operands: [
+          read(x),
+          written(
+            map(x, (value) => activate(kind, value)),
+            map(x, activationError),
+          ),
+        ],
+        floats: [],
+      }
+      for (const accumulate of [false, true]) {
+        const dy = floats(n * m)
+        // Finite differences straddle relu's corner only at 0, which no value is.
+        const dx = map(x, (value, i) => (dy[i]! * (activate(kind, value + 1e-5) - activate(kind, value - 1e-5))) / 2e-5)
+        const tolerance = 16 * EPS * 8 + 4e-9
+        yield {
+          name: `${name} gradient ${n}x${m}${accumulate ? ' +=' : ''}`,
+          op: Op.ActivationGrad,
+          mode: kind | (accumulate ? GradMode.Accumulate : 0),
+          dims: [n, m],
+          operands: [read(x), read(dy), accumulate ? added(dx, tolerance) : written(dx, tolerance)],
+          floats: [],
+        }
+      }
+    }
+    seeded(n + m)
+    const [a, b] = [floats(n * m), floats(n * m)]
+    const sum = map(a, (value, i) => value + b[i]!)
+    yield { name: `add ${n}x${m}`, op: Op.Add, mode: 0, dims: [n, m], operands: [read(a), read(b), written(sum, 4 * EPS)], floats: [] }
+    yield { name: `copy ${n}x${m}`, op: Op.Copy, mode: 0, dims: [n, m], operands: [read(a), written(a, 0)], floats: [] }
+    yield {
+      name: `copy += ${n}x${m}`,
+      op: Op.Copy,
+      mode: GradMode.Accumulate,
+      dims: [n, m],
+      operands: [read(a), added(a, 4 * EPS)],
+      floats: [],
+    }
+    yield {
+      name: `fill ${n}x${m}`,
+      op: Op.Fill,
+      mode: 0,
+      dims: [n, m],
+      operands: [
+        written(
+          map(a, () => 0.25),
+          0,
+        ),
+      ],
+      floats: [0.25],
+    }
+  }
+}
+
+export function* reductions(): Generator<OpCase> {
+  for (const [rows, n] of [
+    [1, 1],
+    [7, 8],
+    [50, 13],
+    [33, 30],
+  ] as const) {
+    seeded(rows * n)
+    const x = floats(rows * n)
+    const columns = Float64Array.from({ length: n }, (_, j) => {
+      let sum = 0
+      for (let i = 0; i < rows; i++) sum += x[i * n + j]!
+      return sum
+    })
+    const bound = (rows + 2) * EPS * (2 * rows + 2)
+    yield {
+      name: `column sum ${rows}x${n}`,
+      op: Op.ColumnSum,
+      mode: 0,
+      dims: [rows, n],
+      operands: [read(x), added(columns, bound)],
+      floats: [],
+    }
+    const unit = new Float64Array(rows * n)
+    for (let i = 0; i < rows; i++) {
+      const row = x.subarray(i * n, i * n + n)
+      const length = Math.hypot(...row)
+      unit.set(
+        map(row, (value) => value / length),
+        i * n,
+      )
+    }
+    yield {
+      name: `normalize ${rows}x${n}`,
+      op: Op.Normalize,
+      mode: 0,
+      dims: [rows, n],
+      operands: [read(x), written(unit, (n + 8) * EPS)],
+      floats: [1e-12],
+    }
+    yield {
+      name: `normalize a zero row of ${n}`,
+      op: Op.Normalize,
+      mode: 0,
+      dims: [1, n],
+      operands: [read(new Float32Array(n)), written(new Float64Array(n), 0)],
+      floats: [1e-12],
+    }
+    const lengths = rows > 3 ? [1, rows - 3, 2] : [rows]
+    const offsets = offsetsOf(lengths)
+    const means = Float64Array.from({ length: lengths.length * n }, (_, i) => {
+      const [s, j] = [Math.floor(i / n), i % n]
+      let sum = 0
+      for (let t = offsets[s]!; t < offsets[s + 1]!; t++) sum += x[t * n + j]!
+      return sum / lengths[s]!
+    })
+    yield {
+      name: `mean pool ${lengths.join(',')} x${n}`,
+      op: Op.MeanPool,
+      mode: 0,
+      dims: [lengths.length, n, rows],
+      operands: [read(x), read(offsets), written(means, (rows + 3) * EPS * 2)],
+      floats: [],
+    }
+    const scale = Float32Array.of(0.37)
+    const total = x.reduce((sum, value) => sum + value, 0) * scale[0]!
+    yield {
+      name: `sum of ${rows * n}`,
+      op: Op.Sum,
+      mode: 0,
+      dims: [rows * n],
+      operands: [read(x), read(scale), added([total], (rows * n + 2) * EPS * rows * n)],
+      floats: [],
+    }
+  }
+}
+
+export function* losses(): Generator<OpCase> {
+  for (const [rows, classes] of [
+    [1, 1],
+    [6, 2],
+    [9, 11],
+    [4, 1003],
+  ] as const) {
+    for (const accumulate of [false, true]) {
+      seeded(rows * classes)
+      const x = floats(rows * classes, 3)
+      const labels = ints(rows, classes)
+      if (rows > 2) labels[1] = -100
+      const row = (i: number): Float64Array => Float64Array.from(x.subarray(i * classes, i * classes + classes))
+      const lse = Float64Array.from({ length: rows }, (_, i) => Math.log(row(i).reduce((sum, value) => sum + Math.exp(value), 0)))
+      const nll = map(labels, (label, i) => (label === -100 ? 0 : lse[i]! - x[i * classes + label]!))
+      const bound = (classes / 4 + 12) * EPS * 16
+      if (!accumulate) {
+        yield {
+          name: `cross-entropy ${rows}x${classes}`,
+          op: Op.CrossEntropy,
+          mode: 0,
+          dims: [rows, classes],
+          operands: [read(x), read(labels), written(nll, bound), written(lse, bound)],
+          floats: [],
+        }
+      }
+      const scale = Float32Array.of(0.2)
+      const dx = new Float64Array(rows * classes)
+      labels.forEach((label, i) => {
+        if (label === -100) return
+        const loss = (at: Float64Array): number[] => [Math.log(at.reduce((sum, value) => sum + Math.exp(value), 0)) - at[label]!]
+        const closed = map(softmaxRow(row(i)), (p, j) => scale[0]! * (p - (j === label ? 1 : 0)))
+        dx.set(classes > 20 ? closed : finiteDifferences(loss, row(i), scale), i * classes)
+      })
+      yield {
+        name: `cross-entropy gradient ${rows}x${classes}${accumulate ? ' +=' : ''}`,
+        op: Op.CrossEntropyGrad,
+        mode: accumulate ? GradMode.Accumulate : 0,
+        dims: [rows, classes],
+        operands: [
+          read(x),
+          read(labels),
+          read(Float32Array.from(lse)),
+          read(scale),
+          accumulate ? added(dx, 24 * EPS + 4e-9) : written(dx, 24 * EPS + 4e-9),
+        ],
+        floats: [],
+      }
+    }
+  }
+}
+
+export function* optimizer(): Generator<OpCase> {
+  for (const [n, m] of [
+    [1, 1],
+    [5, 3],
+    [70, 73],
+  ] as const) {
+    seeded(n * m)
+    const count = n * m
+    const [p, g, first] = [floats(count), floats(count), floats(count, 0.1)]
+    const second = floats(count, 0.1).map(Math.abs)
+    const [lr, correction1, correction2, scale] = [1e-2, 0.271, 0.0029, 0.5] as const
+    const [beta1, beta2, eps, decay] = [0.9, 0.999, 1e-8, 0.01] as const
+    const m1 = map(first, (value, i) => beta1 * value + (1 - beta1) * scale * g[i]!)
+    const m2 = map(second, (value, i) => beta2 * value + (1 - beta2) * (scale * g[i]!) ** 2)
+    const after = map(p, (value, i) => value * (1 - lr * decay) - ((lr / correction1) * m1[i]!) / (Math.sqrt(m2[i]! / correction2) + eps))
+    const changed = (initial: Float32Array, values: Numbers, tolerance: Numbers | number): Operand => ({
+      initial,
+      expected: { values, tolerance },
+    })
+    yield {
+      name: `adamw ${n}x${m}`,
+      op: Op.AdamW,
+      mode: 0,
+      dims: [n, m],
+      operands: [
+        // 1 - beta is off by eps / (1 - beta) when beta is rounded: 2^-24 * 1000 for beta2.
+        changed(
+          p,
+          after,
+          map(after, (value, i) => 4 * EPS * Math.abs(value) + 1100 * EPS * Math.abs(p[i]! - value)),
+        ),
+        changed(g, new Float64Array(count), 0),
+        changed(first, m1, 16 * EPS),
+        changed(second, m2, 1100 * EPS),
+        read(Float32Array.of(lr, correction1, correction2, scale)),
+      ],
+      floats: [beta1, beta2, eps, decay],
+    }
+  }
+}
