@@ -1,5 +1,5 @@
-"""BERT in plain PyTorch functions. Each names the class and method of Hugging Face transformers that it follows, in
-src/transformers/models/bert/modeling_bert.py at commit 004ad5f50b627b59bf0d581c31bc0052b6cfd40b.
+"""BERT in plain PyTorch functions. Each names the lines of Hugging Face transformers that it follows: L... are lines of
+src/transformers/models/bert/modeling_bert.py at commit 347001237a8ff845fc23f678107fc505361f9f13 (4.32.0.dev0).
 
 Weights come in a dict under transformers' names (without the `bert.` prefix); every function works in the dtype of its input,
 so the same code gives float32 and float64.
@@ -41,14 +41,14 @@ def layer_norm(w, name, x, eps):
 
 
 def embeddings(w, config, input_ids, token_type_ids, position_ids):
-    """BertEmbeddings.forward: word + type, then + position, then LayerNorm."""
+    """BertEmbeddings.forward, L202-241: word + type, then + position, then LayerNorm."""
     x = w["embeddings.word_embeddings.weight"][input_ids] + w["embeddings.token_type_embeddings.weight"][token_type_ids]
     x = x + w["embeddings.position_embeddings.weight"][position_ids]
     return layer_norm(w, "embeddings", x, config["layer_norm_eps"])
 
 
 def attention(w, config, name, x, bias):
-    """BertSelfAttention.forward (transpose_for_scores is split): softmax(q k^T / sqrt(d) + bias) v. Returns output and maps."""
+    """BertSelfAttention.forward, L276-375 (transpose_for_scores is split): softmax(q k^T / sqrt(d) + bias) v. Returns output and maps."""
     b, t, h = x.shape
     heads = config["num_attention_heads"]
     d = h // heads
@@ -62,7 +62,7 @@ def attention(w, config, name, x, bias):
 
 
 def layer(w, config, name, x, bias):
-    """BertLayer.forward: BertAttention with BertSelfOutput, then BertIntermediate and BertOutput."""
+    """BertLayer.forward, L485-553: BertAttention with BertSelfOutput (L385-389), BertIntermediate (L450-453), BertOutput (L463-467)."""
     eps = config["layer_norm_eps"]
     context, maps = attention(w, config, f"{name}.attention", x, bias)
     x = layer_norm(w, f"{name}.attention.output", linear(w, f"{name}.attention.output.dense", context) + x, eps)
@@ -71,7 +71,7 @@ def layer(w, config, name, x, bias):
 
 
 def bert(w, config, input_ids, attention_mask, token_type_ids):
-    """BertModel.forward. attention_mask [B, T] becomes 0 where a key counts and the dtype's minimum where not."""
+    """BertModel.forward, L919-1047. attention_mask [B, T] becomes 0 where a key counts and the dtype's minimum where not."""
     b, t = input_ids.shape
     dtype = w["embeddings.word_embeddings.weight"].dtype
     bias = (1.0 - attention_mask[:, None, None, :].to(dtype)) * torch.finfo(dtype).min
@@ -81,6 +81,6 @@ def bert(w, config, input_ids, attention_mask, token_type_ids):
         x, m = layer(w, config, f"encoder.layer.{i}", x, bias)
         hidden.append(x)
         maps.append(m)
-    # BertPooler.forward: tanh of the dense of column 0.
+    # BertPooler.forward, L660-666: tanh of the dense of column 0.
     pooled = torch.tanh(linear(w, "pooler.dense", x[:, 0]))
     return {"last_hidden_state": x, "pooler_output": pooled, "hidden_states": hidden, "attentions": maps}

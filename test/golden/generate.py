@@ -15,7 +15,7 @@ import bert_reference as reference
 import safetensors_io
 
 torch.set_num_threads(1)
-VERSIONS = {"torch": torch.__version__, "python": platform.python_version(), "transformers commit": "004ad5f50b627b59bf0d581c31bc0052b6cfd40b"}
+VERSIONS = {"torch": torch.__version__, "python": platform.python_version(), "transformers commit": "347001237a8ff845fc23f678107fc505361f9f13"}
 BASE = {"hidden_act": "gelu", "layer_norm_eps": 1e-12, "type_vocab_size": 2, "num_hidden_layers": 2, "vocab_size": 61, "max_position_embeddings": 40}
 CONFIGS = {
     "tiny": {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64, "vocab_size": 100},
