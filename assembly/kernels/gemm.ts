@@ -57,6 +57,8 @@ export function gemm(r: usize): void {
 
   // A unit: some rows by some panels. What is packed is packed once per unit.
   const unitRows = columnsA || sourceB == GemmMode.BPanel ? MC : 4 * MC
+  // Weights that do not stay in L2 from one block of rows to the next.
+  const far = sourceB == GemmMode.BPanel && n * k > 1 << 20 && m > 32
   const unitPanels = columnsA ? 16 : 4
   const panels = (n + 7) >> 3
   const groups = (panels + unitPanels - 1) / unitPanels
@@ -79,6 +81,7 @@ export function gemm(r: usize): void {
         const columns = min(8, n - n0)
         const panel = panelOf(b, sourceB, n, k, n0, columns, k0, kc, scale)
         const after: f32 = sourceB == GemmMode.BPanel ? scale : 1
+        if (far) touch(panel, panel + ((<usize>kc) << 5))
         for (let i = m0; i < m1; i += MC) {
           const from = columnsA ? blockScratch() : a + ((<usize>i * <usize>k + <usize>k0) << 2)
           const lda = columnsA ? ((<usize>kc) << 2) + PAD : (<usize>k) << 2
@@ -89,6 +92,16 @@ export function gemm(r: usize): void {
       }
     }
   }
+}
+
+/**
+ * Brings a piece of a panel to L1 with as many loads in flight as the machine has: in the tile loop they would come one by one,
+ * and no instruction of wasm prefetches.
+ */
+function touch(from: usize, to: usize): void {
+  let seen: i32 = 0
+  for (; from < to; from += 256) seen |= load<i32>(from) | load<i32>(from, 64) | load<i32>(from, 128) | load<i32>(from, 192)
+  store<i32>(scratch() + PANEL_BYTES, seen) // or the loads would be dropped
 }
 
 /** The piece k0..k0+kc of the panel of columns n0..n0+7: in place, or packed and scaled in scratch. */
