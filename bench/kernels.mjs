@@ -30,7 +30,7 @@ const SHAPES = [
   ['BERT-base', 3072, 768],
 ]
 
-export async function kernels({ threads = 1, build = 'simd', rounds = 15 } = {}) {
+export async function kernels({ threads = 1, build = 'simd', rounds = 11 } = {}) {
   const module = await WebAssembly.compile(readFileSync(path.join(import.meta.dirname, `../build/${build}.wasm`)))
   const memory = new WebAssembly.Memory({ initial: 1600, maximum: 65536, shared: true })
   const { exports } = await WebAssembly.instantiate(module, { env: { memory, abort() {} } })
@@ -79,12 +79,12 @@ export async function kernels({ threads = 1, build = 'simd', rounds = 15 } = {})
     for (let i = 0; i < 3; i++) await run(128, k, n, threads, 20)
     for (let round = 0; round < rounds; round++) {
       for (const m of [128, 1024]) {
-        const times = Math.max(1, Math.round(1.2e9 / (2 * m * k * n)))
+        const times = Math.max(1, Math.round(4e9 / (2 * m * k * n)))
         const { ms } = await run(m, k, n, threads, times)
         cells[m].push((2 * m * k * n) / ms / 1e6)
       }
       if (threads > 1)
-        cells.single.push((2 * 128 * k * n) / (await run(128, k, n, 1, Math.max(1, Math.round(1.2e9 / (256 * k * n))))).ms / 1e6)
+        cells.single.push((2 * 128 * k * n) / (await run(128, k, n, 1, Math.max(1, Math.round(4e9 / (256 * k * n))))).ms / 1e6)
       cells.peak.push(top.measure())
     }
     const row = { model, k, n, rows128: median(cells[128]), rows1024: median(cells[1024]), peak: median(cells.peak) }
