@@ -115,8 +115,8 @@ const DECODER = 'cls.predictions.decoder'
 const TRANSFORM = 'cls.predictions.transform'
 
 /**
- * The masked-word head. A tied decoder is the word table with `cls.predictions.bias`; one of its own has a bias of its own too, which older
- * files have under the other name.
+ * The masked-word head. A tied decoder is the word table with `cls.predictions.bias`; one of its own has a bias of its own, which transformers 4
+ * knows under the other name: it is saved under both.
  */
 function predictionParameters(config: BertConfig): ParameterSpec[] {
   const { hidden_size: h, vocab_size: vocab } = config
@@ -129,7 +129,7 @@ function predictionParameters(config: BertConfig): ParameterSpec[] {
       ? [{ ...vector, name: bias, aliases: [`${DECODER}.bias`] }]
       : [
           { name: `${DECODER}.weight`, shape: [vocab, h], layout: 'panel', init: 'normal' } as const,
-          { ...vector, name: `${DECODER}.bias`, aliases: [bias] },
+          { ...vector, name: `${DECODER}.bias`, aliases: [bias], copies: [bias] },
         ]),
   ]
 }

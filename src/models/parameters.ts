@@ -13,6 +13,8 @@ export interface ParameterSpec {
   readonly zeroRow?: number
   /** Other names that files have for it. */
   readonly aliases?: readonly string[]
+  /** Names that it is saved under too. */
+  readonly copies?: readonly string[]
   /** Why it has its shape, for the message about a file that has another; config.json as a whole by default. */
   readonly why?: string
 }

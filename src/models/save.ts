@@ -21,12 +21,9 @@ export async function saveModel(loaded: Loaded, architecture: string, to: Target
   const { head, config, engine, specs } = loaded
   const prefix = head.architecture === 'BertModel' ? '' : 'bert.'
   const bytesOf = (held: string) => (): Uint8Array => new Uint8Array(engine.store.read(held).buffer)
-  const tensors = specs.map(({ name, shape, held }): TensorToWrite => ({
-    name: toHuggingFace(name, prefix),
-    dtype: 'F32',
-    shape,
-    data: bytesOf(held),
-  }))
+  const tensors = specs.flatMap(({ name, copies = [], shape, held }) =>
+    [name, ...copies].map((each): TensorToWrite => ({ name: toHuggingFace(each, prefix), dtype: 'F32', shape, data: bytesOf(held) })),
+  )
   // `torch_dtype` is the older name: one must not contradict the other.
   const { torch_dtype: _, ...fields } = config.toJSON()
   const text = `${JSON.stringify({ ...fields, architectures: [architecture], dtype: 'float32' }, null, 2)}\n`
