@@ -1,7 +1,7 @@
 import { BertletError, expected, Words } from '../errors.ts'
 import type { Dims } from '../graph/tensor.ts'
 import type { BertConfig } from './config.ts'
-import { isGiven, rectangle, vectors, type Matrix, type Rectangle, type Vectors } from './rectangle.ts'
+import { depthOf, isGiven, rectangle, vectors, type Matrix, type Rectangle, type Vectors } from './rectangle.ts'
 import type { Selection } from './selection.ts'
 
 export interface BatchInputs {
@@ -44,6 +44,13 @@ export function packBatch(inputs: BatchInputs, config: BertConfig): PackedBatch 
   const other = (name: 'attention_mask' | 'token_type_ids' | 'position_ids'): Rectangle | undefined => {
     const value = inputs[name]
     if (!isGiven(value)) return undefined
+    if (name === 'attention_mask' && depthOf(value) > 2) {
+      throw new BertletError(
+        'unsupported',
+        'attention_mask: expected [B, L], got more dimensions',
+        '3-D masks are out of scope: say which tokens count',
+      )
+    }
     const r = rectangle(name, value)
     if (r.rows === rows && r.columns === columns) return r
     const of = embeds ? 'inputs_embeds' : 'input_ids'

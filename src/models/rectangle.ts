@@ -20,6 +20,13 @@ export interface Rectangle {
   at(row: number, column: number): number
 }
 
+/** Dimensions of a value as it was given. */
+export function depthOf(value: unknown): number {
+  if (Array.isArray(value)) return 1 + depthOf(value[0])
+  const dims = isGiven(value) ? (value as { dims?: unknown }).dims : undefined
+  return Array.isArray(dims) ? dims.length : ArrayBuffer.isView(value) ? 1 : 0
+}
+
 export const isGiven = <T>(value: T): value is NonNullable<T> => value !== undefined && value !== null
 
 export function rectangle(name: string, value: Matrix): Rectangle {
