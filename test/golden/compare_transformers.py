@@ -80,17 +80,22 @@ def saved(head, config, **options):
 
 
 def names():
-    cases = {head: saved(head, {**TINY, **({"num_labels": 2} if head == "BertForQuestionAnswering" else {})}) for head in reference.HEADS}
-    cases["BertModel add_pooling_layer=false"] = saved("BertModel", TINY, add_pooling_layer=False)
-    for head in ("BertForPreTraining", "BertForMaskedLM"):
-        cases[f"{head} tie_word_embeddings=false"] = saved(head, {**TINY, "tie_word_embeddings": False})
-    return {"transformers": transformers.__version__, "config": TINY, "saved": cases}
+    two = {"num_labels": 2}
+    cases = [(head, two if head == "BertForQuestionAnswering" else {}, {}) for head in reference.HEADS]
+    cases += [(head, {"tie_word_embeddings": False}, {}) for head in ("BertForPreTraining", "BertForMaskedLM")]
+    cases += [("BertModel", {}, {"add_pooling_layer": False})]
+    return {
+        "transformers": transformers.__version__,
+        "config": TINY,
+        "saved": [{"class": c, "config": config, "options": o, "tensors": saved(c, {**TINY, **config}, **o)} for c, config, o in cases],
+    }
 
 
 def one_tensor_a_line(value):
     text = json.dumps(value)
-    for start in ('"config"', '"saved"', '"Bert', '"bert.', '"embeddings.', '"encoder.', '"pooler.', '"cls.', '"classifier', '"qa_outputs'):
-        text = text.replace(f", {start}", f",\n{start}").replace(f"{{{start}", f"{{\n{start}")
+    text = text.replace('"tensors": {', '"tensors": {\n')
+    for start in ('"saved"', '{"class"', '"bert.', '"embeddings.', '"encoder.', '"pooler.', '"cls.', '"classifier', '"qa_outputs'):
+        text = text.replace(f", {start}", f",\n{start}")
     return text + "\n"
 
 

@@ -1,5 +1,6 @@
 // Checkpoints made on the spot, for tests that need weights and no golden file.
 import { random } from './random.ts'
+import { writeSafetensors } from './safetensors.ts'
 
 export interface TinyConfig {
   hidden_size?: number
@@ -67,21 +68,12 @@ export function checkpoint(tiny: TinyConfig = {}, seed = 1, heads: readonly Head
     dense('cls.seq_relationship', 2, h)
   }
 
-  const header: Record<string, unknown> = { __metadata__: { format: 'pt' } }
-  let at = 0
-  const values: number[][] = []
-  for (const [name, shape, mean, scale] of tensors) {
-    const count = shape.reduce((product, n) => product * n, 1)
-    header[name] = { dtype: 'F32', shape, data_offsets: [at, at + count * 4] }
-    at += count * 4
-    values.push(Array.from({ length: count }, () => mean + scale * (next() * 2 - 1) * Math.sqrt(3)))
-  }
-  const text = new TextEncoder().encode(JSON.stringify(header))
-  const padded = Math.ceil(text.length / 8) * 8
-  const file = new Uint8Array(8 + padded + at).fill(32, 8, 8 + padded)
-  new DataView(file.buffer).setUint32(0, padded, true)
-  file.set(text, 8)
-  new Float32Array(file.buffer, 8 + padded).set(values.flat())
+  const file = writeSafetensors(
+    tensors.map(([name, shape, mean, scale]) => {
+      const count = shape.reduce((product, n) => product * n, 1)
+      return [name, shape, Array.from({ length: count }, () => mean + scale * (next() * 2 - 1) * Math.sqrt(3))] as const
+    }),
+  )
   return { 'config.json': new TextEncoder().encode(JSON.stringify(config)), 'model.safetensors': file }
 }
 
