@@ -60,10 +60,13 @@ async function host() {
     build({
       ...common,
       entryPoints: { cli: 'src/cli/main.ts' },
+      // Each command in a file of its own: what only prints help loads nothing else.
+      splitting: true,
+      chunkNames: 'cli-[name]-[hash]',
       plugins: [libraryIsExternal],
       define: { BERTLET_VERSION: JSON.stringify(version) },
       // What is bundled is partly CommonJS.
-      banner: { js: "#!/usr/bin/env node\nimport { createRequire } from 'node:module';const require = createRequire(import.meta.url);" },
+      banner: { js: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);" },
     }),
   ])
   await chmod('dist/cli.js', 0o755)
@@ -79,6 +82,8 @@ if (!ifStale || !done) {
   try {
     await kernels()
     if (!ifStale) await rm('dist', { recursive: true, force: true })
+    const old = (await readdir('dist').catch(() => [])).filter((file) => file.startsWith('cli-'))
+    await Promise.all(old.map((file) => rm(`dist/${file}`)))
     await Promise.all([host(), ifStale ? undefined : types()])
     await access('dist/index.node.js')
   } catch (error) {
