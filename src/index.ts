@@ -1,6 +1,7 @@
 export { BertletError, type ErrorCode } from './errors.ts'
 export { BertConfig } from './models/config.ts'
 export { BertModel, type BertModelInputs, type BertModelOutput, type Pooling } from './models/bert-model.ts'
+export { inspect, openModel, type Inspection } from './models/inspect.ts'
 export type { AttentionImplementation, LoadOptions } from './models/load.ts'
 export type { Estimate, ModelInfo } from './models/model.ts'
 export { Tensor } from './models/tensor.ts'

@@ -2,7 +2,7 @@ import { pipeline, type FeatureExtractionPipeline, type Pooling, type Tensor } f
 import { expected } from '../errors.ts'
 import { batches, type Entry } from './lines.ts'
 import { loadOptions, type InputOptions, type ModelOptions, type OutputOptions } from './options.ts'
-import { NpyWriter, openSink, TableWriter, type Sink } from './output.ts'
+import { needsFile, NpyWriter, openSink, TableWriter, type Sink } from './output.ts'
 import { openProgress } from './progress.ts'
 
 export const FORMATS = ['jsonl', 'npy', 'table'] as const
@@ -28,6 +28,7 @@ interface Writer {
 export async function embed(texts: readonly string[], options: EmbedOptions, signal: AbortSignal): Promise<void> {
   const format = formatOf(options)
   const sink = await openSink(options.output, signal)
+  if (format === 'npy') needsFile(sink)
   const progress = await openProgress({ rows: options.output === undefined && process.stdout.isTTY })
   let model: FeatureExtractionPipeline | undefined
   try {
@@ -83,7 +84,7 @@ async function openWriter(format: Format, sink: Sink, width: number, { precision
   const row = (vectors: Tensor, i: number): Float32Array => vectors.data.subarray(i * width, (i + 1) * width)
   const nothing = async (): Promise<void> => undefined
   if (format === 'npy') {
-    const npy = await NpyWriter.open(sink, width)
+    const npy = new NpyWriter(sink, width)
     return { write: (_, vectors) => npy.write(vectors.data), finish: () => npy.finish() }
   }
   if (format === 'table') {

