@@ -55,13 +55,14 @@ async function host() {
     outdir: 'dist',
     logLevel: 'warning',
   }
-  await Promise.all([
+  const [, cli] = await Promise.all([
     build({ ...common, entryPoints: { 'index.node': 'src/index.node.ts' }, plugins: [inlineAssets()] }),
     build({
       ...common,
       entryPoints: { cli: 'src/cli/main.ts' },
       // Each command in a file of its own: what only prints help loads nothing else.
       splitting: true,
+      metafile: true,
       chunkNames: 'cli-[name]-[hash]',
       plugins: [libraryIsExternal],
       define: { BERTLET_VERSION: JSON.stringify(version) },
@@ -70,6 +71,9 @@ async function host() {
     }),
   ])
   await chmod('dist/cli.js', 0o755)
+  // Pieces of an older build have other names.
+  const old = (await readdir('dist')).filter((file) => file.startsWith('cli-') && cli.metafile.outputs[`dist/${file}`] === undefined)
+  await Promise.all(old.map((file) => rm(`dist/${file}`, { force: true })))
 }
 
 async function types() {
@@ -82,8 +86,6 @@ if (!ifStale || !done) {
   try {
     await kernels()
     if (!ifStale) await rm('dist', { recursive: true, force: true })
-    const old = (await readdir('dist').catch(() => [])).filter((file) => file.startsWith('cli-'))
-    await Promise.all(old.map((file) => rm(`dist/${file}`)))
     await Promise.all([host(), ifStale ? undefined : types()])
     await access('dist/index.node.js')
   } catch (error) {

@@ -277,6 +277,16 @@ describe('bertlet info and doctor', () => {
   })
 })
 
+describe("the README's examples", () => {
+  it('print what it says', async () => {
+    const readme = await readFile(path.join(ROOT, 'README.md'), 'utf8')
+    const embedded = (await bertlet(['embed', 'a text', 'another', '--json'])).stdout.split(',').slice(0, 3).join(',')
+    expect(readme).toContain(`\`bertlet embed "a text" "another" --json\` | a line of JSON a text: \`${embedded},...]}\``)
+    const decoded = (await bertlet(['tokenize', '--decode', '101', '19204', '4697', '102'])).stdout.trim()
+    expect(readme).toContain(`\`bertlet tokenize --decode 101 19204 4697 102\` | the text of ids: \`${decoded}\``)
+  })
+})
+
 describe('the pieces', () => {
   it('lines survive any cut of the bytes', async () => {
     const text = '\uFEFFone\ntwo\r\n\n\u00e4\u4f60\u{1f600} \r inside\nlast'

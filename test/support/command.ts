@@ -25,14 +25,15 @@ export async function build(): Promise<void> {
 }
 
 export function start(args: readonly string[], { env = {}, bin = BIN }: StartOptions = {}): ChildProcessWithoutNullStreams {
-  return spawn(process.execPath, [bin, ...args], { cwd: ROOT, env: { ...process.env, ...env } })
+  const child = spawn(process.execPath, [bin, ...args], { cwd: ROOT, env: { ...process.env, ...env } })
+  // A command may end before it has taken its input.
+  child.stdin.on('error', () => undefined)
+  return child
 }
 
 /** Runs the command to its end, with `input` on its standard input. */
 export async function bertlet(args: readonly string[], input: string | Uint8Array = '', options?: StartOptions): Promise<Ended> {
   const child = start(args, options)
-  // A command that needs no input may end before it has taken it.
-  child.stdin.on('error', () => undefined)
   child.stdin.end(input)
   return ended(child)
 }
