@@ -55,18 +55,25 @@ async function host() {
     outdir: 'dist',
     logLevel: 'warning',
   }
-  await Promise.all([
+  const [, cli] = await Promise.all([
     build({ ...common, entryPoints: { 'index.node': 'src/index.node.ts' }, plugins: [inlineAssets()] }),
     build({
       ...common,
       entryPoints: { cli: 'src/cli/main.ts' },
+      // Each command in a file of its own: what only prints help loads nothing else.
+      splitting: true,
+      metafile: true,
+      chunkNames: 'cli-[name]-[hash]',
       plugins: [libraryIsExternal],
       define: { BERTLET_VERSION: JSON.stringify(version) },
       // What is bundled is partly CommonJS.
-      banner: { js: "#!/usr/bin/env node\nimport { createRequire } from 'node:module';const require = createRequire(import.meta.url);" },
+      banner: { js: "import { createRequire } from 'node:module';const require = createRequire(import.meta.url);" },
     }),
   ])
   await chmod('dist/cli.js', 0o755)
+  // Pieces of an older build have other names.
+  const old = (await readdir('dist')).filter((file) => file.startsWith('cli-') && cli.metafile.outputs[`dist/${file}`] === undefined)
+  await Promise.all(old.map((file) => rm(`dist/${file}`, { force: true })))
 }
 
 async function types() {

@@ -16,6 +16,7 @@ export {
 } from './models/bert-for.ts'
 export { BertModel, type BertModelInputs, type BertModelOutput, type Pooling } from './models/bert-model.ts'
 export type { ChoiceInputs } from './models/choices.ts'
+export { inspect, openModel, type Inspection } from './models/inspect.ts'
 export type { AttentionImplementation, LabelOptions, LoadOptions, RunOptions } from './models/options.ts'
 export type { Estimate } from './models/estimate.ts'
 export type { BertPreTrainedModel, ModelClass, ModelInfo, ModelInputs, ModelOutput, PredictionInputs } from './models/model.ts'

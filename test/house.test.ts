@@ -22,7 +22,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'src/models': ['src/errors.ts', 'src/callable.ts', 'src/graph', 'src/engine', 'src/tokenizer', 'src/weights', 'assembly/abi.ts'],
   'src/training': ['src/errors.ts', 'src/graph', 'src/engine', 'src/models', 'src/weights', 'assembly/abi.ts'],
   'src/pipelines': ['src/errors.ts', 'src/callable.ts', 'src/engine', 'src/models', 'src/tokenizer', 'src/weights'],
-  'src/cli': ['src/errors.ts', 'src/index.node.ts', 'src/pipelines', 'node:', 'commander', 'cli-table3'],
+  'src/cli': ['src/errors.ts', 'src/index.node.ts', 'src/pipelines', 'node:', 'commander', 'cli-table3', 'cli-progress'],
   'src/index.ts': ['src', 'assembly/abi.ts'],
   'src/index.node.ts': ['src', 'assembly/abi.ts'],
   'assembly/abi.ts': [],

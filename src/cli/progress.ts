@@ -1,0 +1,50 @@
+// Progress for people: on standard error, and only when that is a terminal.
+import type { SingleBar } from 'cli-progress'
+import type { LoadOptions } from '../index.node.ts'
+
+export interface Progress {
+  /** Bytes of the model's files, as they are read. */
+  readonly load: NonNullable<LoadOptions['progress_callback']>
+  /** Texts done, of a number that may not be known. */
+  texts(done: number, total?: number): void
+  /** Leaves the line empty. */
+  stop(): void
+}
+
+const SILENT: Progress = { load: () => undefined, texts: () => undefined, stop: () => undefined }
+
+/** @param rows whether results go to the same terminal: then they are the progress, and only loading shows a bar. */
+export async function openProgress({ rows }: { rows: boolean }): Promise<Progress> {
+  if (!process.stderr.isTTY) return SILENT
+  const { default: bars } = await import('cli-progress')
+  let bar: SingleBar | undefined
+  let shown = ''
+  const stop = (): void => {
+    bar?.stop()
+    bar = undefined
+    shown = ''
+  }
+  const show = (what: string, value: number, total: number): void => {
+    if (shown !== what) {
+      stop()
+      const share = total > 0 ? '{bar} {percentage} %  {eta_formatted} left' : '{value}  {duration_formatted}'
+      // Ctrl-C is the command's to answer.
+      bar = new bars.SingleBar({
+        format: `{what} ${share}`,
+        stream: process.stderr,
+        clearOnComplete: true,
+        linewrap: true,
+        barsize: 24,
+        gracefulExit: false,
+      })
+      bar.start(total, value, { what })
+      shown = what
+    }
+    bar?.update(value)
+  }
+  return {
+    load: ({ file, loaded, total }) => (loaded < total ? show(file, loaded, total) : stop()),
+    texts: (done, total = 0) => (rows ? undefined : show('texts', done, total)),
+    stop,
+  }
+}

@@ -1,0 +1,99 @@
+// What a checkpoint holds, told from its config and the headers of its weights: no weight is read.
+import { currentRuntime } from '../engine/engine.ts'
+import { closeWeights, openWeights } from '../weights/checkpoint.ts'
+import { fromHuggingFace, matchNames } from '../weights/names.ts'
+import type { Dtype, TensorInfo } from '../weights/safetensors.ts'
+import type { ReadOptions, Source } from '../weights/source.ts'
+import { modelClass } from './auto-model.ts'
+import type { BertConfig } from './config.ts'
+import { openSource, readConfig } from './load.ts'
+import { headParameters } from './heads.ts'
+import { trunkParameters } from './parameters.ts'
+import { Tokenizer } from './tokenizer.ts'
+
+export interface Inspection {
+  readonly model: string
+  readonly config: BertConfig
+  /** What the weights can answer beyond hidden states. */
+  readonly heads: readonly string[]
+  readonly files: readonly { readonly file: string; readonly bytes: number }[]
+  readonly parameters: number
+  /** Tensors, values and bytes by dtype, everything in the files. */
+  readonly dtypes: Readonly<Partial<Record<Dtype, { tensors: number; values: number; bytes: number }>>>
+  /** What config.json promises and the files lack; a head without any tensor counts once. */
+  readonly missing: readonly string[]
+  /** Tensors that belong to no BERT. */
+  readonly unexpected: readonly string[]
+  readonly tokenizer: { readonly file: string; readonly model_max_length: number | undefined } | { readonly error: string }
+}
+
+/** Where a file keeps each head, and what it is for. */
+const HEADS = [
+  { head: 'pooler', prefix: 'pooler.dense.' },
+  { head: 'masked words', prefix: 'cls.predictions.' },
+  { head: 'next sentence', prefix: 'cls.seq_relationship.' },
+  { head: 'classifier', prefix: 'classifier.' },
+  { head: 'question answering', prefix: 'qa_outputs.' },
+] as const
+
+/** The place of a model's files; of the default model when none is named. */
+export function openModel(from?: string | Source | null): Source {
+  return from === undefined || from === null ? currentRuntime().defaultSource() : openSource(from)
+}
+
+/** Reads what a checkpoint says of itself. */
+export async function inspect(from?: string | Source | null, { signal }: ReadOptions = {}): Promise<Inspection> {
+  const source = openModel(from)
+  const config = await readConfig(source, signal)
+  const files = await openWeights(source, { signal })
+  await closeWeights(files)
+  const tensors = files.flatMap(({ header }) => [...header.tensors.values()])
+  const { missing: lacking, unexpected: others } = matchNames(tensors, trunkParameters(config, { wordTable: 'rows' }))
+  const has = (prefix: string, name: string): boolean => fromHuggingFace(name).startsWith(prefix)
+  const heads = HEADS.filter(({ prefix }) => others.some((name) => has(prefix, name)))
+  const promised = matchNames(tensors, headParameters(modelClass(config).headFor({}), config)).missing
+  // A head without any tensor counts once.
+  const absent = HEADS.filter(({ prefix }) => !heads.some((present) => present.prefix === prefix))
+  const whole = absent.filter(({ prefix }) => promised.some((name) => name.startsWith(prefix)))
+  const parts = promised.filter((name) => !whole.some(({ prefix }) => name.startsWith(prefix)))
+  const unexpected = others.filter((name) => !HEADS.some(({ prefix }) => has(prefix, name)))
+  return {
+    model: source.name,
+    config,
+    heads: heads.map(({ head }) => head),
+    files: files.map(({ file, reader }) => ({ file, bytes: reader.size })),
+    parameters: tensors
+      .filter(({ name }) => !unexpected.includes(name) && !/position_ids$/.test(name))
+      .reduce((sum, t) => sum + values(t), 0),
+    dtypes: byDtype(tensors),
+    missing: [...lacking, ...whole.map(({ prefix }) => `${prefix}*`), ...parts],
+    unexpected,
+    tokenizer: await inspectTokenizer(source, signal),
+  }
+}
+
+const values = ({ shape }: TensorInfo): number => shape.reduce((product, n) => product * n, 1)
+
+function byDtype(tensors: readonly TensorInfo[]): Inspection['dtypes'] {
+  const sums: Partial<Record<Dtype, { tensors: number; values: number; bytes: number }>> = {}
+  for (const tensor of tensors) {
+    const sum = (sums[tensor.dtype] ??= { tensors: 0, values: 0, bytes: 0 })
+    sum.tensors++
+    sum.values += values(tensor)
+    sum.bytes += tensor.end - tensor.start
+  }
+  return sums
+}
+
+/** A tokenizer that cannot be read is said so, and keeps nobody from looking at the weights. */
+async function inspectTokenizer(source: Source, signal: AbortSignal | undefined): Promise<Inspection['tokenizer']> {
+  try {
+    const { model_max_length } = await Tokenizer.fromPretrained(source, { signal })
+    const reader = await source.open('tokenizer.json', { signal })
+    await reader?.close()
+    return { file: reader === undefined ? 'vocab.txt' : 'tokenizer.json', model_max_length }
+  } catch (error) {
+    signal?.throwIfAborted()
+    return { error: (error as Error).message }
+  }
+}

