@@ -10,10 +10,16 @@ export interface TinyConfig {
   vocab_size?: number
   max_position_embeddings?: number
   hidden_act?: string
+  architectures?: string[]
+  tie_word_embeddings?: boolean
+  id2label?: Record<number, string>
 }
 
+/** Heads that a checkpoint may hold beside the trunk. */
+export type HeadTensors = 'cls' | 'classifier' | 'qa_outputs'
+
 /** A Hugging Face checkpoint as files in memory, with seeded weights of a sensible scale. */
-export function checkpoint(tiny: TinyConfig = {}, seed = 1): Record<string, Uint8Array> {
+export function checkpoint(tiny: TinyConfig = {}, seed = 1, heads: readonly HeadTensors[] = []): Record<string, Uint8Array> {
   const config = {
     architectures: ['BertModel'],
     model_type: 'bert',
@@ -53,6 +59,14 @@ export function checkpoint(tiny: TinyConfig = {}, seed = 1): Record<string, Uint
     norm(`${layer}.output`)
   }
   dense('pooler.dense', h, h)
+  if (heads.includes('classifier')) dense('classifier', Object.keys(tiny.id2label ?? { 0: '', 1: '' }).length, h)
+  if (heads.includes('qa_outputs')) dense('qa_outputs', 2, h)
+  if (heads.includes('cls')) {
+    dense('cls.predictions.transform.dense', h, h)
+    norm('cls.predictions.transform')
+    tensors.push(['cls.predictions.bias', [vocab], 0, 0.1])
+    dense('cls.seq_relationship', 2, h)
+  }
 
   const file = writeSafetensors(
     tensors.map(([name, shape, mean, scale]) => {
