@@ -178,11 +178,12 @@ function tiles(a: usize, lda: usize, rows: i32, panel: usize, kc: i32, c: usize,
 }
 
 /**
- * The micro-kernel: 8 accumulators, 2 loads of B, 4 splats of A for 8 multiply-adds. Four steps of k a round, since pointers and loop
- * would else take the issue slots of a fifth of the arithmetic; the first round skips what is over of kc / 4.
- * Shaped by V8's scheduler: where control flow meets, accumulators stay in their registers, and between two such points it moves the splats
- * next to what uses them only if the rows come from last to first, in the last step from first to last. Without the tests it spills;
- * with six loads in a row Zen 3 loses a quarter of its speed.
+ * The micro-kernel: 8 accumulators, 2 loads of B, 4 splats of A for 8 multiply-adds. Inlined once: engines spill otherwise. Four steps of k
+ * a round: with one or two, pointers and loop tests take a fifth of what a 6-wide core issues. The first round skips what kc lacks to a
+ * multiple of four.
+ * The tests and the order of the rows are for V8's scheduler: without a test between steps it loads all four ahead and spills; with it,
+ * it leaves a splat beside what uses it only if the rows come last to first, and first to last in the last step. Six loads in a row cost
+ * Zen 3 a quarter of its speed.
  */
 // @ts-ignore: decorator
 @inline
