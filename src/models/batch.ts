@@ -132,12 +132,24 @@ export interface Chunk {
   readonly dims: Dims
 }
 
+export interface ChunkOptions {
+  readonly selection?: Selection | undefined
+  /** Sequences that stay together: the choices of an example. */
+  readonly group?: number
+  /** Whether groups are what is selected. */
+  readonly spans?: boolean
+}
+
 /** Cuts a batch into chunks of whole sequences of at most `budget` tokens; a longer sequence is a chunk of its own. */
-export function* chunks({ offsets }: Pick<PackedBatch, 'offsets'>, budget: number, selection?: Selection): Generator<Chunk> {
+export function* chunks(
+  { offsets }: Pick<PackedBatch, 'offsets'>,
+  budget: number,
+  { selection, group = 1, spans = false }: ChunkOptions = {},
+): Generator<Chunk> {
   const count = offsets.length - 1
   for (let first = 0; first < count;) {
-    let last = first + 1
-    while (last < count && offsets[last + 1]! - offsets[first]! <= budget) last++
+    let last = first + group
+    while (last < count && offsets[last + group]! - offsets[first]! <= budget) last += group
     let [longest, squares] = [0, 0]
     for (let s = first; s < last; s++) {
       const length = offsets[s + 1]! - offsets[s]!
@@ -146,7 +158,7 @@ export function* chunks({ offsets }: Pick<PackedBatch, 'offsets'>, budget: numbe
     }
     const [firstToken, lastToken] = [offsets[first]!, offsets[last]!]
     const [firstSelected, lastSelected] = [selection?.offsets[first] ?? 0, selection?.offsets[last] ?? 0]
-    const selected = lastSelected - firstSelected
+    const selected = spans ? (last - first) / group : lastSelected - firstSelected
     const dims = { tokens: lastToken - firstToken, sequences: last - first, longest, squares, selected }
     yield { firstSequence: first, lastSequence: last, firstToken, lastToken, firstSelected, lastSelected, dims }
     first = last

@@ -85,7 +85,7 @@ export class BertForMultipleChoice extends BertPreTrainedModel {
 
   async _call(inputs: ChoiceInputs): Promise<LogitsOutput> {
     const { choices, flat } = flattenChoices(inputs)
-    const { logits, ...rest } = (await this.forward(flat)) as unknown as LogitsOutput
+    const { logits, ...rest } = (await this.forward(flat, choices)) as unknown as LogitsOutput
     return { logits: new Tensor(logits.data, [logits.dims[0]! / choices, choices]), ...rest }
   }
 }

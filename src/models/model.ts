@@ -9,13 +9,14 @@ import { chunkInputs, Collector } from './collect.ts'
 import type { BertConfig } from './config.ts'
 import { estimate, type Estimate } from './estimate.ts'
 import type { Head } from './heads.ts'
+import { labelsOf, lossInputs, lossName, lossScales, lossTerms, type LabelInputs, type LossTerm } from './losses.ts'
 import { attach, load, Loaded, make } from './load.ts'
 import type { AttentionImplementation, LoadOptions, RunOptions } from './options.ts'
 import { isGiven } from './rectangle.ts'
 import { resizeVocabulary } from './resize.ts'
 import { saveFiles, saveModel, type Target, type WithFiles } from './save.ts'
 import { selectPositions, type Selection } from './selection.ts'
-import type { Tensor } from './tensor.ts'
+import { Tensor } from './tensor.ts'
 import { headVariant, inferenceGraph, type Variant } from './variant.ts'
 
 /** What a model was loaded as and runs as, and why. */
@@ -37,7 +38,7 @@ export interface ModelInfo {
 }
 
 /** What every model takes. */
-export interface ModelInputs extends BatchInputs {
+export interface ModelInputs extends BatchInputs, LabelInputs {
   /** Keep the embeddings and every layer's output. */
   readonly output_hidden_states?: boolean
   /** Keep every layer's attention maps; the call runs eager. */
@@ -47,6 +48,8 @@ export interface ModelInputs extends BatchInputs {
 
 /** What every model gives when asked. */
 export interface ModelOutput {
+  /** The mean over the labels that were given, as transformers has it; dims []. */
+  readonly loss?: Tensor
   /** Layers + 1 of [B, L, H]. */
   readonly hidden_states?: readonly Tensor[]
   /** Layers of [B, heads, L, L]. */
@@ -69,6 +72,14 @@ const CALL_OPTIONS: readonly (keyof PredictionInputs)[] = [
   'output_attentions',
   'signal',
 ]
+
+interface ComputeOptions {
+  readonly selection?: Selection | undefined
+  readonly terms?: readonly LossTerm[]
+  /** Sequences that stay in one chunk. */
+  readonly group?: number
+  readonly signal?: AbortSignal | undefined
+}
 
 /** A class of models: what fromPretrained(), estimate() and withHead() need of it. */
 export interface ModelClass<M extends BertPreTrainedModel = BertPreTrainedModel> {
@@ -205,18 +216,23 @@ export abstract class BertPreTrainedModel extends Callable {
   }
 
   /** Runs trunk and head: the head's outputs by name, and what the flags ask for. */
-  protected async forward(inputs: PredictionInputs): Promise<Record<string, Tensor> & ModelOutput> {
+  protected async forward(inputs: PredictionInputs, choices = 1): Promise<Record<string, Tensor> & ModelOutput> {
     const { head, config, attention } = this.loaded
     this.loaded.assertLive()
-    checkOptions(head.architecture, inputs, head.decodes ? [...CALL_OPTIONS, 'logits_positions'] : CALL_OPTIONS)
+    checkOptions(head.architecture, inputs, [
+      ...CALL_OPTIONS,
+      ...labelsOf(head.architecture),
+      ...(head.decodes ? ['logits_positions'] : []),
+    ])
     if (!isGiven(inputs?.input_ids) && !isGiven(inputs?.inputs_embeds))
       throw expected(head.architecture, 'input_ids', inputs, 'Call it as model({ input_ids: [[101, ..., 102]] })')
     const { output_hidden_states: hidden = false, output_attentions: attentions = false, logits_positions: wanted, signal } = inputs
     const batch = packBatch(inputs, config)
     const selection = isGiven(wanted) ? selectPositions(wanted, batch) : undefined
-    const kept = { hidden, attentions, selected: selection !== undefined, embeds: batch.embeds !== undefined }
+    const terms = lossTerms(head.architecture, config, inputs, batch, choices)
+    const kept = { hidden, attentions, selected: selection !== undefined, embeds: batch.embeds !== undefined, terms }
     const variant = headVariant(this.loaded, attentions ? 'eager' : attention, kept)
-    const outputs = await this.compute(variant, batch, { selection, signal })
+    const outputs = await this.compute(variant, batch, { selection, terms, group: choices, signal })
     const series = (name: string, count: number): Tensor[] => {
       return Array.from({ length: count }, (_, i) => {
         const tensor = outputs[`${name}.${i}`]!
@@ -236,24 +252,31 @@ export abstract class BertPreTrainedModel extends Callable {
   protected async compute(
     variant: Variant,
     batch: PackedBatch,
-    { selection, signal }: { selection?: Selection | undefined; signal?: AbortSignal | undefined } = {},
+    { selection, terms = [], group = 1, signal }: ComputeOptions = {},
   ): Promise<Record<string, Tensor>> {
     const { engine, budget } = this.loaded
     const outputs = new Map<string, Collector>()
-    for (const chunk of chunks(batch, budget, selection)) {
+    const scales = lossScales(terms)
+    const spans = terms.some(({ kind }) => kind === 'span')
+    const totals = terms.map(() => Float32Array.of(0))
+    for (const chunk of chunks(batch, budget, { selection, group, spans })) {
       await engine.exclusively(async () => {
         signal?.throwIfAborted()
         this.loaded.assertLive()
         const program = this.program(variant, chunk.dims)
-        await engine.run(program, chunk.dims, chunkInputs(batch, chunk, selection), { signal })
+        const labels = { ...lossInputs(terms, scales, batch, chunk, selection), ...byTerm(totals) }
+        await engine.run(program, chunk.dims, { ...chunkInputs(batch, chunk, selection), ...labels }, { signal })
+        totals.forEach((total, i) => total.set(engine.output(program, lossName(i), chunk.dims)))
         for (const [name, { tensor }] of program.plan.outputs) {
+          if (name.startsWith('loss.')) continue
           let collector = outputs.get(name)
           if (collector === undefined) outputs.set(name, (collector = new Collector(tensor, batch, selection)))
           collector.add(engine.output(program, name, chunk.dims), chunk)
         }
       })
     }
-    return Object.fromEntries([...outputs].map(([name, { tensor }]) => [name, tensor]))
+    const tensors = Object.fromEntries([...outputs].map(([name, { tensor }]) => [name, tensor]))
+    return terms.length === 0 ? tensors : { loss: sum(totals), ...tensors }
   }
 
   private program(variant: Variant, dims: Dims): Program {
@@ -262,4 +285,12 @@ export abstract class BertPreTrainedModel extends Callable {
     const sizes = [bound.tokens, bound.sequences, bound.longest, bound.selected].join('|')
     return engine.program(`${id}|${variant.key}|${variant.attention}|${sizes}`, bound, () => inferenceGraph(variant))
   }
+}
+
+const byTerm = (totals: readonly Float32Array[]): Record<string, Float32Array> =>
+  Object.fromEntries(totals.map((total, i) => [lossName(i), total]))
+
+/** The terms' sum in f32, a tensor of no dimension. */
+function sum(totals: readonly Float32Array[]): Tensor {
+  return new Tensor(Float32Array.of(totals.reduce((all, total) => Math.fround(all + total[0]!), 0)), [])
 }

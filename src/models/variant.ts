@@ -1,6 +1,7 @@
 import { fuse } from '../graph/fuse.ts'
 import { Graph } from '../graph/graph.ts'
 import { bert, Parameters } from './bert.ts'
+import { buildLoss, lossKey, lossName, type LossTerm } from './losses.ts'
 import { buildHead } from './heads.ts'
 import type { Loaded } from './load.ts'
 import type { AttentionImplementation } from './options.ts'
@@ -12,22 +13,35 @@ export interface Variant {
   readonly build: (g: Graph) => void
 }
 
+/** What a call keeps, and on what it runs. */
+export interface Kept {
+  readonly hidden?: boolean
+  readonly attentions?: boolean
+  readonly selected?: boolean
+  readonly embeds?: boolean
+  readonly terms?: readonly LossTerm[]
+}
+
 type Site = Pick<Loaded, 'head' | 'config' | 'trunk' | 'place' | 'poolerPlace'>
 
 /** A head's graph, with what is to be kept of the trunk. */
 export function headVariant(
   { head, config, trunk, place, poolerPlace }: Site,
   attention: AttentionImplementation,
-  { hidden = false, attentions = false, selected = false, embeds = false },
+  { hidden = false, attentions = false, selected = false, embeds = false, terms = [] }: Kept,
 ): Variant {
   return {
-    key: [head.architecture, head.pooler, hidden, attentions, selected, embeds].join('.'),
+    key: [head.architecture, head.pooler, hidden, attentions, selected, embeds, lossKey(terms)].join('.'),
     attention,
     build: (g) => {
       const encoded = bert(g, config, trunk, { embeds })
       const site = { g, config, trunk, selected, p: new Parameters(g, place), last: encoded.hidden.at(-1)! }
       const outputs = buildHead(head, site, new Parameters(g, poolerPlace))
       for (const [name, tensor] of Object.entries(outputs)) g.output(name, tensor)
+      // The host fills each with the sum so far: chunks add to it in their order, so any cut gives the same bits.
+      const totals = terms.map((_, i) => g.input(lossName(i), [1], 'f32'))
+      buildLoss(g, terms, outputs, totals, selected)
+      totals.forEach((total, i) => g.output(lossName(i), total))
       if (hidden) encoded.hidden.forEach((tensor, i) => g.output(`hidden_states.${i}`, tensor))
       if (attentions) encoded.attentions.forEach((tensor, i) => g.output(`attentions.${i}`, tensor))
     },

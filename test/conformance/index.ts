@@ -1,5 +1,6 @@
 import { same, type ConformanceCase } from './case.ts'
 import { HEAD_BEHAVIOUR, HEADS_EQUAL_PYTORCH } from './heads.ts'
+import { LOSS_CASES } from './losses.ts'
 import { MODEL_CASES } from './models.ts'
 import { GOLDEN_HASH, outputHash, REPRODUCIBLE_CASES } from './reproducible.ts'
 import { SAVED } from './saved.ts'
@@ -8,6 +9,7 @@ import { SAVED } from './saved.ts'
 export const CONFORMANCE: Readonly<Record<string, readonly ConformanceCase[]>> = {
   'heads equal PyTorch': HEADS_EQUAL_PYTORCH,
   'what heads do': HEAD_BEHAVIOUR,
+  losses: LOSS_CASES,
   models: MODEL_CASES,
   'what is saved': SAVED,
   'the same bits': Object.entries(REPRODUCIBLE_CASES).map(([name, options]) => ({
