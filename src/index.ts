@@ -1,11 +1,30 @@
 export { BertletError, type ErrorCode } from './errors.ts'
+export { AutoModel, type AnyModel, type AnyOutput } from './models/auto-model.ts'
+export type { BatchInputs } from './models/batch.ts'
 export { BertConfig } from './models/config.ts'
+export {
+  BertForMaskedLM,
+  BertForMultipleChoice,
+  BertForNextSentencePrediction,
+  BertForPreTraining,
+  BertForQuestionAnswering,
+  BertForSequenceClassification,
+  BertForTokenClassification,
+  type LogitsOutput,
+  type PreTrainingOutput,
+  type QuestionAnsweringOutput,
+} from './models/bert-for.ts'
 export { BertModel, type BertModelInputs, type BertModelOutput, type Pooling } from './models/bert-model.ts'
+export type { ChoiceInputs } from './models/choices.ts'
 export { inspect, openModel, type Inspection } from './models/inspect.ts'
-export type { AttentionImplementation, LoadOptions } from './models/load.ts'
-export type { Estimate, ModelInfo } from './models/model.ts'
+export type { AttentionImplementation, LabelOptions, LoadOptions, RunOptions } from './models/options.ts'
+export type { Estimate } from './models/estimate.ts'
+export type { BertPreTrainedModel, ModelClass, ModelInfo, ModelInputs, ModelOutput, PredictionInputs } from './models/model.ts'
+export type { Matrix, Vectors } from './models/rectangle.ts'
+export type { Target } from './models/save.ts'
 export { Tensor } from './models/tensor.ts'
 export { Tokenizer } from './models/tokenizer.ts'
 export { pipeline, type Task } from './pipelines/pipeline.ts'
 export type { FeatureExtractionOptions, FeatureExtractionPipeline } from './pipelines/feature-extraction.ts'
+export type { Sink } from './weights/sink.ts'
 export type { Source } from './weights/source.ts'

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { BertletError } from '../src/errors.ts'
 import { BertConfig, HIDDEN_ACTS } from '../src/models/config.ts'
-import { bertParameters } from '../src/models/parameters.ts'
+import { pooling, trunkParameters, type ParameterSpec } from '../src/models/parameters.ts'
 
 const parse = (values: object): BertConfig => BertConfig.parse(JSON.stringify(values))
 
@@ -117,17 +117,22 @@ describe('BertConfig', () => {
   })
 })
 
-describe('bertParameters', () => {
+const parameters = (config: BertConfig, pooler: boolean): ParameterSpec[] => [
+  ...trunkParameters(config, { wordTable: 'rows' }),
+  ...(pooler ? pooling(config) : []),
+]
+
+describe('parameters', () => {
   it('counts the parameters that the published models have', () => {
     const count = (values: object, pooler: boolean): number =>
-      bertParameters(parse(values), { pooler }).reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0)
+      parameters(parse(values), pooler).reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0)
     expect(count({}, true)).toBe(109_482_240) // bert-base-uncased, BertModel of transformers
     expect(count({ hidden_size: 1024, num_hidden_layers: 24, num_attention_heads: 16, intermediate_size: 4096 }, true)).toBe(335_141_888) // bert-large-uncased
     expect(count({}, false)).toBe(109_482_240 - 768 * 769)
   })
 
   it('says how each is laid out and begins', () => {
-    const all = bertParameters(parse({ num_hidden_layers: 1 }), { pooler: true })
+    const all = parameters(parse({ num_hidden_layers: 1 }), true)
     const by = new Map(all.map((spec) => [spec.name, spec]))
     expect(by.get('embeddings.word_embeddings.weight')).toMatchObject({ layout: 'rows', init: 'normal', zeroRow: 0 })
     expect(by.get('encoder.layer.0.intermediate.dense.weight')).toEqual({

@@ -53,7 +53,7 @@ function* values({
   pooler_output,
 }: BertModelOutput): Generator<[string, { data: Float32Array; dims: readonly number[] }]> {
   yield ['last_hidden_state', last_hidden_state]
-  yield ['pooler_output', pooler_output]
+  yield ['pooler_output', pooler_output!]
   for (const [i, tensor] of hidden_states.entries()) yield [`hidden_states.${i}`, tensor]
   for (const [i, tensor] of attentions.entries()) yield [`attentions.${i}`, tensor]
 }

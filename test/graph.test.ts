@@ -9,7 +9,7 @@ import { lower } from '../src/graph/plan.ts'
 import { RECORDS } from '../src/graph/records.ts'
 import { OFFSETS, SELECTED, TOKENS, words, type Dims, type Tensor } from '../src/graph/tensor.ts'
 import { verify, type Region } from '../src/graph/verify.ts'
-import { bert, pooler } from '../src/models/bert.ts'
+import { bert, Parameters, pooler } from '../src/models/bert.ts'
 import { BertConfig } from '../src/models/config.ts'
 
 const config = BertConfig.parse(
@@ -24,14 +24,15 @@ const config = BertConfig.parse(
   }),
 )
 const dims: Dims = { tokens: 64, sequences: 4, longest: 32, squares: 2048, selected: 4 }
+const TRUNK = { wordTable: 'rows' } as const
 const tile = { mc: 128, kc: 512, nr: 8, gemmScratch: 300_000 }
 
 function model(attention: 'eager' | 'sdpa', { hidden = false } = {}): Graph {
   const g = new Graph()
-  const encoded = bert(g, config)
+  const encoded = bert(g, config, TRUNK)
   g.output('last', encoded.hidden.at(-1)!)
   if (hidden) encoded.hidden.forEach((tensor, i) => g.output(`hidden.${i}`, tensor))
-  g.output('pooled', pooler(g, config, encoded.hidden.at(-1)!))
+  g.output('pooled', pooler(g, new Parameters(g), config, encoded.hidden.at(-1)!))
   fuse(g, { attention })
   return g
 }
@@ -94,7 +95,7 @@ describe('the arena', () => {
   it('reuses places: the arena of many layers is not larger than that of two', () => {
     const layers = (n: number): number => {
       const g = new Graph()
-      g.output('last', bert(g, Object.assign(Object.create(config) as BertConfig, { num_hidden_layers: n })).hidden.at(-1)!)
+      g.output('last', bert(g, Object.assign(Object.create(config) as BertConfig, { num_hidden_layers: n }), TRUNK).hidden.at(-1)!)
       fuse(g, { attention: 'sdpa' })
       return layoutArena(g, dims).bytes
     }
@@ -124,7 +125,7 @@ describe('fusing', () => {
 
   it('does not fuse away what the caller asked for', () => {
     const g = new Graph()
-    const { hidden, attentions } = bert(g, config)
+    const { hidden, attentions } = bert(g, config, TRUNK)
     attentions.forEach((tensor, i) => g.output(`attentions.${i}`, tensor))
     g.output('last', hidden.at(-1)!)
     fuse(g, { attention: 'sdpa' })

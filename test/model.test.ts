@@ -40,6 +40,10 @@ describe('bad input leaves the model usable', () => {
       /attention_mask: expected the shape of input_ids, \[1, 2\]/,
     ],
     'a mask of other numbers': [{ input_ids: [[1]], attention_mask: [[2]] }, /attention_mask\[0\]\[0\]: expected 0 or 1/],
+    'a mask of three dimensions': [
+      { input_ids: [[1]], attention_mask: [[[1]]] },
+      /attention_mask: expected \[B, L\], got more dimensions.*3-D masks/,
+    ],
     'a type out of range': [{ input_ids: [[1]], token_type_ids: [[2]] }, /token_type_ids\[0\]\[0\].*from 0 to 1/],
     'a position out of range': [{ input_ids: [[1]], position_ids: [[512]] }, /position_ids\[0\]\[0\].*from 0 to 511/],
     'dims that do not fit': [{ input_ids: { data: new Int32Array(3), dims: [2, 2] } }, /two dims whose product/],

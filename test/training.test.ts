@@ -30,7 +30,7 @@ beforeAll(async () => {
 })
 
 /** Embedding, linear, gelu, LayerNorm, one whole layer, classifier, cross-entropy over all tokens. */
-function build(g: Graph, total: Tensor, scale: Tensor): Tensor {
+function build(g: Graph, total: Tensor, scale: Tensor, layout: 'panel' | 'rows' = 'panel'): Tensor {
   const p = new Parameters(g)
   const h = sizes.hidden_size
   const e = sizes.embedding_size
@@ -44,7 +44,7 @@ function build(g: Graph, total: Tensor, scale: Tensor): Tensor {
     p.table('embeddings.token_type_embeddings', sizes.type_vocab_size, e),
     p.table('embeddings.position_embeddings', sizes.max_position_embeddings, e),
   )
-  const projected = linear(g, embedded, p.weight('projection', h, e), p.vector('projection.bias', h))
+  const projected = linear(g, embedded, p.table('projection', h, e, layout), p.vector('projection.bias', h))
   const normed = layerNorm(
     g,
     activation(g, projected, Activation.Gelu),
@@ -53,7 +53,7 @@ function build(g: Graph, total: Tensor, scale: Tensor): Tensor {
     sizes.layer_norm_eps,
   )
   const { output } = encoderLayer(g, { ...sizes, hidden_act: 'gelu' }, 'layer', normed, offsets)
-  const logits = linear(g, output, p.weight('classifier', sizes.num_labels, h), p.vector('classifier.bias', sizes.num_labels))
+  const logits = linear(g, output, p.table('classifier', sizes.num_labels, h, layout), p.vector('classifier.bias', sizes.num_labels))
   g.output('logits', logits)
   return crossEntropy(g, logits, g.input('labels', [TOKENS]), scale, total)
 }
@@ -91,10 +91,10 @@ function batch(first: number, last: number): Batch {
   }
 }
 
-async function start(threads: number): Promise<{ engine: Engine; session: TrainingSession }> {
+async function start(threads: number, layout: 'panel' | 'rows' = 'panel'): Promise<{ engine: Engine; session: TrainingSession }> {
   const engine = await Engine.create(threads)
   const { lr: _, ...options } = golden.json.adamw as { lr: number; betas: [number, number]; eps: number; weight_decay: number }
-  const session = new TrainingSession(engine, build, options)
+  const session = new TrainingSession(engine, (g, total, scale) => build(g, total, scale, layout), options)
   for (const tensor of session.trained.keys()) {
     engine.store.write(tensor.name, golden.tensors.get(`initial.${tensor.name}`)!.data as Float32Array)
   }
@@ -105,8 +105,9 @@ async function start(threads: number): Promise<{ engine: Engine; session: Traini
 async function train(
   threads: number,
   chunks: readonly (readonly [number, number])[],
+  layout: 'panel' | 'rows' = 'panel',
 ): Promise<{ losses: number[]; gradients: Map<string, Float32Array>; final: Map<string, Float32Array> }> {
-  const { engine, session } = await start(threads)
+  const { engine, session } = await start(threads, layout)
   const whole = batch(0, 3)
   const gradients = new Map<string, Float32Array>()
   const losses: number[] = []
@@ -200,5 +201,11 @@ describe('the first gradients', () => {
       expect(other.losses).toEqual(one.losses)
       for (const [name, values] of one.final) expect(other.final.get(name), name).toEqual(values)
     }
+  })
+
+  it('have the same bits whether a weight lies in a panel or in rows', async () => {
+    const [panel, rows] = [await train(2, [[0, 3]]), await train(2, [[0, 3]], 'rows')]
+    expect(rows.losses).toEqual(panel.losses)
+    for (const [name, values] of panel.final) expect(rows.final.get(name), name).toEqual(values)
   })
 })

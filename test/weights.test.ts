@@ -149,7 +149,7 @@ describe('names', () => {
 
   it('tell what is missing and what nobody asked for', () => {
     const names = ['bert.pooler.dense.bias', 'bert.embeddings.position_ids', 'cls.x'].map((name) => ({ name }))
-    const { found, missing, unexpected } = matchNames(names, ['pooler.dense.bias', 'pooler.dense.weight'])
+    const { found, missing, unexpected } = matchNames(names, [{ name: 'pooler.dense.bias' }, { name: 'pooler.dense.weight' }])
     expect(found.get('pooler.dense.bias')).toEqual({ name: 'bert.pooler.dense.bias' })
     expect(missing).toEqual(['pooler.dense.weight'])
     expect(unexpected).toEqual(['cls.x'])
@@ -157,7 +157,7 @@ describe('names', () => {
 
   it('that mean the same are refused', () => {
     const names = ['bert.a', 'a'].map((name) => ({ name }))
-    expect(() => matchNames(names, ['a'])).toThrow(/one tensor for a, got bert\.a and a, which mean the same/)
+    expect(() => matchNames(names, [{ name: 'a' }])).toThrow(/one tensor for a, got bert\.a and a, which mean the same/)
   })
 })
 
@@ -212,7 +212,7 @@ describe('loading', () => {
       ['pooler.dense.weight', 'F32', 0, 2],
       ['pooler.dense.bias', 'BF16', 0, 1],
     ])
-    expect(report).toEqual({ files: ['model.safetensors'], bytes: 28, dtypes: ['F32', 'BF16'], unexpected: ['cls.extra'] })
+    expect(report).toEqual({ files: ['model.safetensors'], bytes: 28, dtypes: ['F32', 'BF16'], unexpected: ['cls.extra'], missing: [] })
   })
 
   it.each([

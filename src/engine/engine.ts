@@ -55,6 +55,8 @@ export function resolveThreads(threads: number | undefined): { threads: number; 
 export class Engine {
   private readonly programs = new Map<string, Program>()
   private arena: { address: number; bytes: number } | undefined
+  /** Models on the store. */
+  private holders = 1
   private turn: Promise<unknown> = Promise.resolve()
 
   private constructor(
@@ -64,6 +66,30 @@ export class Engine {
 
   static async create(threads: number): Promise<Engine> {
     return new Engine(await Store.create(), threads)
+  }
+
+  static createNow(threads: number): Engine {
+    return new Engine(Store.createNow(), threads)
+  }
+
+  /** One more model works on the store: dispose() is for each of them. */
+  retain(): this {
+    this.store.assertLive()
+    this.holders++
+    return this
+  }
+
+  get shared(): boolean {
+    return this.holders > 1
+  }
+
+  /** Drops the programs whose keys begin so: their addresses are about to go. */
+  forget(prefix: string): void {
+    for (const [key, { address }] of this.programs) {
+      if (!key.startsWith(prefix)) continue
+      this.programs.delete(key)
+      this.store.release(address)
+    }
   }
 
   get arenaBytes(): number {
@@ -147,9 +173,10 @@ export class Engine {
     return this.arena.address
   }
 
-  /** Gives the memory back: when the garbage collector has seen it, no thread holds it any more. */
-  async dispose(): Promise<void> {
+  /** With the last model, gives the memory back: when the garbage collector has seen it, no thread holds it any more. */
+  async dispose(drop: () => void = () => {}): Promise<void> {
     await this.exclusively(async () => {
+      if (--this.holders > 0) return drop()
       await pool?.detach(this.store)
       this.programs.clear()
       this.arena = undefined

@@ -3,7 +3,7 @@ import { BertletError } from '../errors.ts'
 import type { Layout } from '../graph/tensor.ts'
 import type { Region } from '../graph/verify.ts'
 import { Allocator } from './allocator.ts'
-import { build, instantiate, type Build, type Kernels } from './module.ts'
+import { build, buildNow, instantiate, instantiateNow, type Build, type Kernels } from './module.ts'
 
 const PAGE = 65536
 /** wasm32 ends here. */
@@ -30,6 +30,8 @@ export interface WeightSpec {
 
 let nextId = 1
 
+const emptyMemory = (): WebAssembly.Memory => new WebAssembly.Memory({ initial: 1, maximum: MAX_BYTES / PAGE, shared: true })
+
 /** One wasm memory with named, reference-counted weights; plans, arena and sync region are places in it too. */
 export class Store {
   readonly id = nextId++
@@ -47,9 +49,14 @@ export class Store {
   }
 
   static async create(): Promise<Store> {
-    const chosen = await build()
-    const memory = new WebAssembly.Memory({ initial: 1, maximum: MAX_BYTES / PAGE, shared: true })
+    const [chosen, memory] = [await build(), emptyMemory()]
     const kernels = await instantiate(chosen.module, memory)
+    return new Store(chosen, memory, kernels, new Allocator(kernels.base, MAX_BYTES))
+  }
+
+  static createNow(): Store {
+    const [chosen, memory] = [buildNow(), emptyMemory()]
+    const kernels = instantiateNow(chosen.module, memory)
     return new Store(chosen, memory, kernels, new Allocator(kernels.base, MAX_BYTES))
   }
 
@@ -154,16 +161,30 @@ export class Store {
 
   /** Sets a weight from f32 rows. */
   write(name: string, values: Float32Array): void {
-    const weight = this.get(name)
-    const { n, k } = packing(weight)
+    const { n, k } = packing(this.get(name))
     if (values.length !== n * k) throw new BertletError('invalid_argument', `${name}: expected ${n * k} values, got ${values.length}`)
+    this.writeRows(name, 0, values)
+  }
+
+  /** Sets whole rows of a weight, from `row0` on. */
+  writeRows(name: string, row0: number, values: Float32Array): void {
+    const weight = this.get(name)
     const source = this.allocate(values.byteLength, `a copy of ${name}`)
     try {
       this.view(Float32Array, source, values.length).set(values)
-      this.pack(weight, FileType.F32, source, 0, n)
+      this.pack(weight, FileType.F32, source, row0, values.length / packing(weight).k)
     } finally {
       this.release(source)
     }
+  }
+
+  /** Fills rows row0.. of a weight with normal values of a seed and a stream; they do not depend on its layout. */
+  fillNormal(
+    weight: Weight,
+    { seed, stream, deviation, row0 = 0 }: { seed: number; stream: number; deviation: number; row0?: number },
+  ): void {
+    const { n, k, mode } = packing(weight)
+    this.kernels.fillNormal(weight.address, row0, n, k, mode, seed | 0, Math.floor(seed / 0x100000000), stream, deviation)
   }
 
   get live(): boolean {

@@ -18,15 +18,16 @@ const elements = (x: Tensor): readonly [Dim, Dim] => {
   return [n, m]
 }
 
-/** y = x W^T + b. x [M][K], w panel [N][K], b [N]; y [M][N], or [heads][M][N/heads] with `heads`. */
+/** y = x W^T + b. x [M][K], w panel or rows [N][K], b [N]; y [M][N], or [heads][M][N/heads] with `heads`. */
 export function linear(g: Graph, x: Tensor, w: Tensor, b: Tensor | null, { heads = 0, scale = 1 } = {}): Tensor {
   const [m, k] = [rows(x), width(x)]
   const n = w.shape[0]!
+  const panel = w.layout === 'panel'
   const blocks = Math.max(heads, 1)
   const y = heads > 0 ? g.value([heads, m, n / heads], 'heads') : g.value([m, n])
   g.add({
     op: Op.Gemm,
-    mode: GemmMode.ARows | GemmMode.BPanel,
+    mode: GemmMode.ARows | (panel ? GemmMode.BPanel : GemmMode.BColumns),
     dims: [m, n, k, n / blocks],
     operands: [x, w, b, y],
     floats: [scale],
@@ -35,19 +36,19 @@ export function linear(g: Graph, x: Tensor, w: Tensor, b: Tensor | null, { heads
       into(x, (dx, accumulate) =>
         graph.add({
           op: Op.Gemm,
-          mode: GemmMode.ARows | GemmMode.BPanelTransposed | accumulateBit(accumulate),
+          mode: GemmMode.ARows | (panel ? GemmMode.BPanelTransposed : GemmMode.BRows) | accumulateBit(accumulate),
           dims: [m, k, n, k],
           operands: [dy, w, null, dx],
           floats: [scale],
         }),
       )
-      // dW lies in the weight's own panel: the blocks of C are 8 wide.
+      // dW lies as the weight does. In a panel that is the transpose in blocks 8 wide.
       into(w, (dw, accumulate) =>
         graph.add({
           op: Op.Gemm,
           mode: GemmMode.AColumns | GemmMode.BRows | accumulateBit(accumulate),
-          dims: [k, n, m, 8],
-          operands: [x, dy, null, dw],
+          dims: panel ? [k, n, m, 8] : [n, k, m, k],
+          operands: panel ? [x, dy, null, dw] : [dy, x, null, dw],
           floats: [scale],
         }),
       )

@@ -1,17 +1,14 @@
-import { BertletError, expected, show, Words } from '../errors.ts'
+import { BertletError, expected, Words } from '../errors.ts'
 import type { Dims } from '../graph/tensor.ts'
 import type { BertConfig } from './config.ts'
-import type { Tensor } from './tensor.ts'
-
-/** A matrix of whole numbers as callers have it: nested arrays, or values with dims. */
-export type Matrix =
-  | readonly (readonly (number | bigint)[] | Int32Array | BigInt64Array)[]
-  | { readonly data: ArrayLike<number> | BigInt64Array; readonly dims: readonly number[] }
-  | Tensor<Int32Array<ArrayBuffer>>
+import { depthOf, isGiven, rectangle, vectors, type Matrix, type Rectangle, type Vectors } from './rectangle.ts'
+import type { Selection } from './selection.ts'
 
 export interface BatchInputs {
   /** [B, L] */
-  readonly input_ids: Matrix
+  readonly input_ids?: Matrix | null
+  /** [B, L, H] instead of input_ids: takes the place of the word embeddings. */
+  readonly inputs_embeds?: Vectors | null
   /** [B, L] of 0 and 1; all ones by default. */
   readonly attention_mask?: Matrix | null
   /** [B, L]; zeros by default. */
@@ -27,29 +24,37 @@ export interface PackedBatch {
   readonly columns: number
   /** B+1 starts into the arrays below. */
   readonly offsets: Int32Array
+  /** Rows of the word table, or, with `embeds`, of those. */
   readonly ids: Int32Array
+  /** The caller's vectors, [T][H]. */
+  readonly embeds?: Float32Array
   readonly types: Int32Array
   readonly positions: Int32Array
   /** Column of each token in the caller's rectangle. */
   readonly column: Int32Array
 }
 
-interface Rectangle {
-  readonly rows: number
-  readonly columns: number
-  at(row: number, column: number): number
-}
-
 /** Checks a rectangular batch and packs its unmasked tokens; positions stay those of the rectangle. */
 export function packBatch(inputs: BatchInputs, config: BertConfig): PackedBatch {
-  const ids = rectangle('input_ids', inputs.input_ids)
+  const embeds = isGiven(inputs.inputs_embeds) ? vectors('inputs_embeds', inputs.inputs_embeds, config.hidden_size) : undefined
+  if (embeds !== undefined && isGiven(inputs.input_ids))
+    throw new BertletError('invalid_argument', 'expected input_ids or inputs_embeds, got both', 'Leave one of the two out')
+  const ids = embeds ?? rectangle('input_ids', inputs.input_ids!)
   const { rows, columns } = ids
   const other = (name: 'attention_mask' | 'token_type_ids' | 'position_ids'): Rectangle | undefined => {
     const value = inputs[name]
-    if (value === undefined || value === null) return undefined
+    if (!isGiven(value)) return undefined
+    if (name === 'attention_mask' && depthOf(value) > 2) {
+      throw new BertletError(
+        'unsupported',
+        'attention_mask: expected [B, L], got more dimensions',
+        '3-D masks are out of scope: say which tokens count',
+      )
+    }
     const r = rectangle(name, value)
     if (r.rows === rows && r.columns === columns) return r
-    throw expected(name, `the shape of input_ids, [${rows}, ${columns}]`, new Words(`[${r.rows}, ${r.columns}]`))
+    const of = embeds ? 'inputs_embeds' : 'input_ids'
+    throw expected(name, `the shape of ${of}, [${rows}, ${columns}]`, new Words(`[${r.rows}, ${r.columns}]`))
   }
   const mask = other('attention_mask')
   const types = other('token_type_ids')
@@ -59,13 +64,18 @@ export function packBatch(inputs: BatchInputs, config: BertConfig): PackedBatch 
   const offsets = new Int32Array(rows + 1)
   const size = rows * columns
   const packed = { ids: new Int32Array(size), types: new Int32Array(size), positions: new Int32Array(size), column: new Int32Array(size) }
+  const width = config.hidden_size
+  const packedEmbeds = embeds && new Float32Array(size * width)
   let t = 0
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
       const keep = mask === undefined ? 1 : mask.at(row, column)
       if (keep !== 0 && keep !== 1) throw expected(`attention_mask[${row}][${column}]`, '0 or 1', keep)
       if (keep === 0) continue
-      packed.ids[t] = within('input_ids', ids, row, column, config.vocab_size)
+      if (embeds) {
+        packed.ids[t] = t
+        embeds.copy(row, column, packedEmbeds!.subarray(t * width, (t + 1) * width))
+      } else packed.ids[t] = within('input_ids', ids as Rectangle, row, column, config.vocab_size)
       packed.types[t] = types ? within('token_type_ids', types, row, column, config.type_vocab_size) : 0
       packed.positions[t] = positions ? within('position_ids', positions, row, column, config.max_position_embeddings) : column
       packed.column[t++] = column
@@ -84,6 +94,7 @@ export function packBatch(inputs: BatchInputs, config: BertConfig): PackedBatch 
     columns,
     offsets,
     ids: packed.ids.subarray(0, t),
+    ...(packedEmbeds && { embeds: packedEmbeds.subarray(0, t * width) }),
     types: packed.types.subarray(0, t),
     positions: packed.positions.subarray(0, t),
     column: packed.column.subarray(0, t),
@@ -109,54 +120,20 @@ function within(name: string, r: Rectangle, row: number, column: number, limit: 
   )
 }
 
-function rectangle(name: string, value: Matrix): Rectangle {
-  if (Array.isArray(value)) return nested(name, value as readonly ArrayLike<number | bigint>[])
-  const { data, dims } = (value ?? {}) as { data?: ArrayLike<number | bigint>; dims?: readonly number[] }
-  if (data === undefined || !Array.isArray(dims)) {
-    throw expected(name, 'rows of numbers, or { data, dims }', value, 'For example [[101, 7592, 102]], or what the tokenizer returns')
-  }
-  const [rows, columns] = dims as [number, number]
-  if (dims.length !== 2 || rows * columns !== data.length) {
-    throw expected(name, `two dims whose product is the number of values, ${data.length}`, new Words(`[${dims.join(', ')}]`))
-  }
-  notEmpty(name, rows, columns)
-  return { rows, columns, at: (row, column) => Number(data[row * columns + column]) }
-}
-
-function nested(name: string, value: readonly ArrayLike<number | bigint>[]): Rectangle {
-  const columns = value[0]?.length
-  value.forEach((row, i) => {
-    if (row === null || typeof row !== 'object' || typeof row.length !== 'number') {
-      throw expected(name, 'an array of rows', new Words(`${show(row)} at ${i}`), 'For one text write [[101, ..., 102]]')
-    }
-    if (row.length !== columns) {
-      throw expected(
-        name,
-        `rows of one length, ${columns} as the first`,
-        new Words(`${row.length} in row ${i}`),
-        'Tokenize with { padding: true } and pass its attention_mask: padding costs no time',
-      )
-    }
-  })
-  notEmpty(name, value.length, columns ?? 0)
-  return { rows: value.length, columns: columns!, at: (row, column) => Number(value[row]![column]) }
-}
-
-function notEmpty(name: string, rows: number, columns: number): void {
-  if (rows === 0 || columns === 0) throw expected(name, 'at least one row of at least one token', new Words(`[${rows}, ${columns}]`))
-}
-
 /** Whole sequences that run together. */
 export interface Chunk {
   readonly firstSequence: number
   readonly lastSequence: number
   readonly firstToken: number
   readonly lastToken: number
+  /** Into the call's selection. */
+  readonly firstSelected: number
+  readonly lastSelected: number
   readonly dims: Dims
 }
 
 /** Cuts a batch into chunks of whole sequences of at most `budget` tokens; a longer sequence is a chunk of its own. */
-export function* chunks({ offsets }: Pick<PackedBatch, 'offsets'>, budget: number): Generator<Chunk> {
+export function* chunks({ offsets }: Pick<PackedBatch, 'offsets'>, budget: number, selection?: Selection): Generator<Chunk> {
   const count = offsets.length - 1
   for (let first = 0; first < count;) {
     let last = first + 1
@@ -168,8 +145,10 @@ export function* chunks({ offsets }: Pick<PackedBatch, 'offsets'>, budget: numbe
       squares += length * length
     }
     const [firstToken, lastToken] = [offsets[first]!, offsets[last]!]
-    const dims = { tokens: lastToken - firstToken, sequences: last - first, longest, squares, selected: last - first }
-    yield { firstSequence: first, lastSequence: last, firstToken, lastToken, dims }
+    const [firstSelected, lastSelected] = [selection?.offsets[first] ?? 0, selection?.offsets[last] ?? 0]
+    const selected = lastSelected - firstSelected
+    const dims = { tokens: lastToken - firstToken, sequences: last - first, longest, squares, selected }
+    yield { firstSequence: first, lastSequence: last, firstToken, lastToken, firstSelected, lastSelected, dims }
     first = last
   }
 }
@@ -179,5 +158,5 @@ export function roundUp(dims: Dims): Dims {
   const up = (n: number, least: number): number => Math.max(least, 1 << (32 - Math.clz32(n - 1)))
   const [tokens, sequences, longest] = [up(dims.tokens, 64), up(dims.sequences, 1), up(dims.longest, 64)]
   // sum of squares <= longest * sum
-  return { tokens, sequences, longest, squares: longest * tokens, selected: sequences }
+  return { tokens, sequences, longest, squares: longest * tokens, selected: dims.selected && up(dims.selected, 1) }
 }

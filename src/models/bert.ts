@@ -3,10 +3,26 @@ import { Activation } from '../../assembly/abi.ts'
 import type { Graph } from '../graph/graph.ts'
 import { activation, add, context, embedding, gather, layerNorm, linear, scores, softmax } from '../graph/ops.ts'
 import { OFFSETS, SEQUENCES, TOKENS, type Tensor } from '../graph/tensor.ts'
-import type { BertConfig } from './config.ts'
+import type { BertConfig, HiddenAct } from './config.ts'
 
 /** Names of the inputs that a packed batch fills. */
-export const INPUTS = { ids: 'input_ids', types: 'token_type_ids', positions: 'position_ids', offsets: 'offsets', first: 'first' } as const
+export const INPUTS = {
+  ids: 'input_ids',
+  /** [T][H], in place of the word table. */
+  embeds: 'inputs_embeds',
+  types: 'token_type_ids',
+  positions: 'position_ids',
+  offsets: 'offsets',
+  /** Each sequence's first token. */
+  first: 'first',
+  /** Tokens whose logits are wanted. */
+  selected: 'selected',
+} as const
+
+/** How a store holds the trunk: the word table lies as a panel where a head multiplies by it. */
+export interface TrunkLayout {
+  readonly wordTable: 'rows' | 'panel'
+}
 
 export interface Encoded {
   /** Embeddings, then the output of each layer: [T][H]. */
@@ -15,7 +31,7 @@ export interface Encoded {
   readonly attentions: Tensor[]
 }
 
-const ACTIVATIONS: Readonly<Record<string, Activation>> = {
+const ACTIVATIONS: Readonly<Record<HiddenAct, Activation>> = {
   gelu: Activation.Gelu,
   gelu_new: Activation.GeluTanh,
   gelu_pytorch_tanh: Activation.GeluTanh,
@@ -27,41 +43,56 @@ const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   tanh: Activation.Tanh,
 }
 
-/** Parameters by Hugging Face's names without the `bert.` prefix. */
+/** Parameters by Hugging Face's names without the `bert.` prefix; `place` sets apart the heads that share a store. */
 export class Parameters {
-  constructor(private readonly g: Graph) {}
+  constructor(
+    private readonly g: Graph,
+    private readonly place = '',
+  ) {}
 
   weight(name: string, n: number, k: number): Tensor {
-    return this.g.parameter(`${name}.weight`, [n, k], 'panel')
+    return this.g.parameter(`${this.place}${name}.weight`, [n, k], 'panel')
   }
 
-  table(name: string, n: number, k: number): Tensor {
-    return this.g.parameter(`${name}.weight`, [n, k])
+  table(name: string, n: number, k: number, layout: 'rows' | 'panel' = 'rows'): Tensor {
+    return this.g.parameter(`${this.place}${name}.weight`, [n, k], layout)
   }
 
   vector(name: string, n: number): Tensor {
-    return this.g.parameter(name, [n])
+    return this.g.parameter(`${this.place}${name}`, [n])
+  }
+
+  /** x W^T + b. */
+  dense(name: string, x: Tensor, n: number, k: number): Tensor {
+    return linear(this.g, x, this.weight(name, n, k), this.vector(`${name}.bias`, n))
+  }
+
+  norm(name: string, x: Tensor, h: number, eps: number): Tensor {
+    return layerNorm(this.g, x, this.vector(`${name}.LayerNorm.weight`, h), this.vector(`${name}.LayerNorm.bias`, h), eps)
   }
 }
 
-/** Embeddings and encoder over a packed batch. */
-export function bert(g: Graph, config: BertConfig): Encoded {
+/** The word table, as embeddings and tied decoders share it. */
+export function wordTable(g: Graph, config: BertConfig, { wordTable: layout }: TrunkLayout): Tensor {
+  return new Parameters(g).table('embeddings.word_embeddings', config.vocab_size, config.hidden_size, layout)
+}
+
+/** Embeddings and encoder over a packed batch; `embeds`: the caller's vectors take the place of the word table. */
+export function bert(g: Graph, config: BertConfig, trunk: TrunkLayout, { embeds = false } = {}): Encoded {
   const p = new Parameters(g)
   const h = config.hidden_size
   const offsets = g.input(INPUTS.offsets, [OFFSETS])
-  const norm = (name: string, x: Tensor): Tensor =>
-    layerNorm(g, x, p.vector(`${name}.LayerNorm.weight`, h), p.vector(`${name}.LayerNorm.bias`, h), config.layer_norm_eps)
 
   const embedded = embedding(
     g,
     g.input(INPUTS.ids, [TOKENS]),
     g.input(INPUTS.types, [TOKENS]),
     g.input(INPUTS.positions, [TOKENS]),
-    p.table('embeddings.word_embeddings', config.vocab_size, h),
+    embeds ? g.input(INPUTS.embeds, [TOKENS, h], 'f32') : wordTable(g, config, trunk),
     p.table('embeddings.token_type_embeddings', config.type_vocab_size, h),
     p.table('embeddings.position_embeddings', config.max_position_embeddings, h),
   )
-  const hidden = [norm('embeddings', embedded)]
+  const hidden = [p.norm('embeddings', embedded, h, config.layer_norm_eps)]
   const attentions: Tensor[] = []
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
     const { output, probabilities } = encoderLayer(g, config, `encoder.layer.${layer}`, hidden.at(-1)!, offsets)
@@ -83,14 +114,7 @@ export function encoderLayer(
   const { hidden_size: h, num_attention_heads: heads, intermediate_size: wide } = config
   const dense = (part: string, input: Tensor, n: number, k: number, split = 0): Tensor =>
     linear(g, input, p.weight(`${name}.${part}`, n, k), p.vector(`${name}.${part}.bias`, n), { heads: split })
-  const norm = (part: string, input: Tensor): Tensor =>
-    layerNorm(
-      g,
-      input,
-      p.vector(`${name}.${part}.LayerNorm.weight`, h),
-      p.vector(`${name}.${part}.LayerNorm.bias`, h),
-      config.layer_norm_eps,
-    )
+  const norm = (part: string, input: Tensor): Tensor => p.norm(`${name}.${part}`, input, h, config.layer_norm_eps)
 
   const q = dense('attention.self.query', x, h, h, heads)
   const k = dense('attention.self.key', x, h, h, heads)
@@ -98,15 +122,19 @@ export function encoderLayer(
   const probabilities = softmax(g, scores(g, q, k, offsets, 1 / Math.sqrt(h / heads)), offsets)
   const attended = context(g, probabilities, v, offsets)
   const attention = norm('attention.output', add(g, dense('attention.output.dense', attended, h, h), x))
-  const inner = activation(g, dense('intermediate.dense', attention, wide, h), ACTIVATIONS[config.hidden_act]!)
+  const inner = hiddenAct(g, config, dense('intermediate.dense', attention, wide, h))
   const output = norm('output', add(g, dense('output.dense', inner, h, wide), attention))
   return { output, probabilities }
 }
 
+/** act(x) of a config's `hidden_act`. */
+export function hiddenAct(g: Graph, config: Pick<BertConfig, 'hidden_act'>, x: Tensor): Tensor {
+  return activation(g, x, ACTIVATIONS[config.hidden_act])
+}
+
 /** tanh(W x + b) of each sequence's first token: [B][H]. */
-export function pooler(g: Graph, config: BertConfig, last: Tensor): Tensor {
-  const p = new Parameters(g)
+export function pooler(g: Graph, p: Parameters, config: BertConfig, last: Tensor): Tensor {
   const h = config.hidden_size
   const first = gather(g, last, g.input(INPUTS.first, [SEQUENCES]))
-  return activation(g, linear(g, first, p.weight('pooler.dense', h, h), p.vector('pooler.dense.bias', h)), Activation.Tanh)
+  return activation(g, p.dense('pooler.dense', first, h, h), Activation.Tanh)
 }

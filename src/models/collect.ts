@@ -1,14 +1,23 @@
 import type { Dims, Tensor as Symbolic } from '../graph/tensor.ts'
 import { dimValue } from '../graph/tensor.ts'
+import type { Inputs } from '../engine/engine.ts'
 import type { Chunk, PackedBatch } from './batch.ts'
 import { INPUTS } from './bert.ts'
+import type { Selection } from './selection.ts'
 import { Tensor } from './tensor.ts'
 
 /** What a chunk's plan reads. */
-export function chunkInputs(batch: PackedBatch, { firstSequence, lastSequence, firstToken, lastToken }: Chunk): Record<string, Int32Array> {
+export function chunkInputs(batch: PackedBatch, chunk: Chunk, selection: Selection | undefined): Inputs {
+  const { firstSequence, lastSequence, firstToken, lastToken } = chunk
   const offsets = batch.offsets.slice(firstSequence, lastSequence + 1).map((at) => at - firstToken)
+  const ids = batch.ids.subarray(firstToken, lastToken)
+  const width = batch.embeds && batch.embeds.length / batch.ids.length
   return {
-    [INPUTS.ids]: batch.ids.subarray(firstToken, lastToken),
+    [INPUTS.ids]: batch.embeds ? ids.map((at) => at - firstToken) : ids,
+    ...(batch.embeds && { [INPUTS.embeds]: batch.embeds.subarray(firstToken * width!, lastToken * width!) }),
+    ...(selection && {
+      [INPUTS.selected]: selection.tokens.slice(chunk.firstSelected, chunk.lastSelected).map((at) => at - firstToken),
+    }),
     [INPUTS.types]: batch.types.subarray(firstToken, lastToken),
     [INPUTS.positions]: batch.positions.subarray(firstToken, lastToken),
     [INPUTS.offsets]: offsets,
@@ -16,10 +25,11 @@ export function chunkInputs(batch: PackedBatch, { firstSequence, lastSequence, f
   }
 }
 
-/** Token values [T][width], sequence values [B][width], or maps [seq][heads][len][len]. */
-type Kind = 'tokens' | 'sequences' | 'maps'
+/** Token values [T][width], sequence values [B][width], those of selected tokens [R][width], or maps [seq][heads][len][len]. */
+type Kind = 'tokens' | 'sequences' | 'selected' | 'maps'
 
-const MARK: Dims = { tokens: 1, sequences: 2, longest: 3, squares: 4, selected: 2 }
+const MARK: Dims = { tokens: 1, sequences: 2, longest: 3, squares: 4, selected: 5 }
+const KINDS: Readonly<Record<number, Kind>> = { [MARK.tokens]: 'tokens', [MARK.sequences]: 'sequences', [MARK.selected]: 'selected' }
 
 /** Gathers one output over the chunks of a call into the caller's shape; masked places stay 0. */
 export class Collector {
@@ -30,24 +40,25 @@ export class Collector {
   constructor(
     output: Symbolic,
     private readonly batch: PackedBatch,
+    selection: Selection | undefined,
   ) {
     const { rows, columns } = batch
     const first = output.shape[0]!
-    this.kind = first >= 0 ? 'maps' : dimValue(first, MARK) === MARK.tokens ? 'tokens' : 'sequences'
+    this.kind = first >= 0 ? 'maps' : KINDS[dimValue(first, MARK)]!
     this.width = this.kind === 'maps' ? first : output.shape.at(-1)!
-    const dims =
-      this.kind === 'maps'
-        ? [rows, this.width, columns, columns]
-        : this.kind === 'tokens'
-          ? [rows, columns, this.width]
-          : [rows, this.width]
+    const dims = {
+      maps: [rows, this.width, columns, columns],
+      tokens: [rows, columns, this.width],
+      selected: [selection?.tokens.length ?? 0, this.width],
+      sequences: [rows, this.width],
+    }[this.kind]
     this.tensor = new Tensor(new Float32Array(dims.reduce((product, n) => product * n, 1)), dims)
   }
 
   add(values: Float32Array, chunk: Chunk): void {
     if (this.kind === 'maps') this.addMaps(values, chunk)
     else if (this.kind === 'tokens') this.addTokens(values, chunk)
-    else this.tensor.data.set(values, chunk.firstSequence * this.width)
+    else this.tensor.data.set(values, (this.kind === 'selected' ? chunk.firstSelected : chunk.firstSequence) * this.width)
   }
 
   private addTokens(values: Float32Array, chunk: Chunk): void {

@@ -1,6 +1,7 @@
 import type { BertletError } from '../errors.ts'
 import { expected, nearest, show } from '../errors.ts'
 import { isObject, parseObject, type JsonObject } from '../weights/json.ts'
+import { PRESETS } from './presets.ts'
 
 export const HIDDEN_ACTS = ['gelu', 'gelu_new', 'gelu_pytorch_tanh', 'gelu_fast', 'quick_gelu', 'relu', 'silu', 'swish', 'tanh'] as const
 export type HiddenAct = (typeof HIDDEN_ACTS)[number]
@@ -112,6 +113,20 @@ export class BertConfig {
     return new BertConfig(parseObject(text, file), file)
   }
 
+  /**
+   * The configuration of a published architecture, by its name on the hub.
+   *
+   *     new BertForMaskedLM(BertConfig.preset('bert-base-uncased'), { seed: 1 })
+   *
+   * @param values fields that differ from it.
+   */
+  static preset(name: string, values: JsonObject = {}): BertConfig {
+    if (Object.hasOwn(PRESETS, name)) return new BertConfig({ ...PRESETS[name], ...values }, name)
+    const known = Object.keys(PRESETS)
+    const near = typeof name === 'string' ? nearest(name, known) : undefined
+    throw expected('BertConfig.preset', `one of ${known.join(', ')}`, name, near && `Did you mean ${near}?`)
+  }
+
   get num_labels(): number {
     return Object.keys(this.id2label).length
   }
@@ -147,7 +162,7 @@ function hint(act: unknown): string | undefined {
   return near && `Did you mean ${show(near)}?`
 }
 
-type Invalid = (name: string, wanted: string, got: unknown) => BertletError
+type Invalid = (name: string, wanted: string, got: unknown, fix?: string) => BertletError
 
 const numbered = (count: number): Record<number, string> => Object.fromEntries(Array.from({ length: count }, (_, i) => [i, `LABEL_${i}`]))
 
@@ -158,14 +173,22 @@ function labelsById(value: unknown, invalid: Invalid): Record<number, string> {
     // Some exporters write the labels of a score as numbers.
     if (typeof label !== 'string' && typeof label !== 'number') throw invalid(`id2label[${id}]`, 'a text', label)
   }
-  return Object.fromEntries(Object.entries(value).map(([id, label]) => [Number(id), String(label)]))
+  const labels = Object.fromEntries(Object.entries(value).map(([id, label]) => [Number(id), String(label)]))
+  const ids = Object.keys(labels)
+  const odd = ids.find((id, i) => Number(id) !== i) // whole numbers come in ascending order
+  if (odd !== undefined) throw invalid('id2label', `the numbers 0 to ${ids.length - 1}, one for each output`, Number(odd), RELABEL)
+  return labels
 }
+
+const RELABEL = 'Mend config.json, or load with { id2label: {...} } of your own'
 
 function idsByLabel(value: unknown, labels: Readonly<Record<number, string>>, invalid: Invalid): Record<string, number> {
   if (isNothing(value)) return Object.fromEntries(Object.entries(labels).map(([id, label]) => [label, Number(id)]))
   if (!isObject(value)) throw invalid('label2id', 'an object from label to number', value)
   for (const [label, id] of Object.entries(value)) {
     if (!/^\d{1,9}$/.test(String(id))) throw invalid(`label2id[${show(label)}]`, 'a whole number', id)
+    if (Number(id) in labels) continue
+    throw invalid(`label2id[${show(label)}]`, `a number of id2label, 0 to ${Object.keys(labels).length - 1}`, Number(id), RELABEL)
   }
   return Object.fromEntries(Object.entries(value).map(([label, id]) => [label, Number(id)]))
 }

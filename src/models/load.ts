@@ -1,78 +1,211 @@
-import { FileType } from '../../assembly/abi.ts'
 import { currentRuntime, Engine, resolveThreads } from '../engine/engine.ts'
 import type { Weight } from '../engine/store.ts'
-import { BertletError, checkOptions, expected, nearest } from '../errors.ts'
-import { loadTensors, type FloatDtype, type ProgressEvent, type WeightSink } from '../weights/load.ts'
+import { BertletError, checkOptions, expected, Words } from '../errors.ts'
+import type { JsonObject } from '../weights/json.ts'
+import { loadTensors } from '../weights/load.ts'
 import type { Source } from '../weights/source.ts'
+import type { TrunkLayout } from './bert.ts'
 import { BertConfig } from './config.ts'
-import type { ParameterSpec } from './parameters.ts'
+import { headParameters, type Head } from './heads.ts'
+import { initialize } from './initialize.ts'
+import {
+  checkLoadOptions,
+  checkRunOptions,
+  LABEL_OPTIONS,
+  RUN_OPTIONS,
+  withLabels,
+  type AttentionImplementation,
+  type LabelOptions,
+  type LoadOptions,
+  type RunOptions,
+} from './options.ts'
+import { trunkParameters, type ParameterSpec } from './parameters.ts'
+import { StoreSink } from './store-sink.ts'
 
-export type AttentionImplementation = 'eager' | 'sdpa'
+let nextId = 1
 
-export interface LoadOptions {
-  /** Compute workers; one per core by default. 0 computes on the calling thread, in slices. */
-  readonly threads?: number
-  /** `f32`, the same as `fp32`. */
-  readonly dtype?: 'f32' | 'fp32'
-  /** `sdpa` (default): fused, never stores the scores. `eager`: the plain chain of ops. */
-  readonly attn_implementation?: AttentionImplementation
-  /** Most tokens that are computed together, 1024 by default. Bounds memory; the results do not depend on it. */
-  readonly budget?: number
-  readonly signal?: AbortSignal
-  readonly progress_callback?: (event: ProgressEvent) => void
-}
-
-export const LOAD_OPTIONS: readonly (keyof LoadOptions)[] = [
-  'threads',
-  'dtype',
-  'attn_implementation',
-  'budget',
-  'signal',
-  'progress_callback',
-]
-
-/** A loaded checkpoint: what the constructors of models take. */
-export interface Loaded {
+interface LoadedParts {
   readonly name: string
+  readonly head: Head
   readonly config: BertConfig
   readonly engine: Engine
-  readonly held: readonly Weight[]
+  readonly trunk: TrunkLayout
+  /** What stands before the head's parameters in the store: heads that share a trunk are set apart. */
+  readonly place: string
+  /** And before the pooler's, which belongs to the trunk if that has one. */
+  readonly poolerPlace: string
+  readonly specs: readonly PlacedSpec[]
   readonly threadsWhy: string
   readonly attention: AttentionImplementation
   readonly budget: number
   /** Tensors of the file that the model has no use for. */
   readonly unexpected: readonly string[]
+  /** Parameters with fresh values. */
+  readonly initialized: readonly string[]
+}
+
+/** A parameter and where the store has it. */
+export interface PlacedSpec extends ParameterSpec {
+  /** Its name in the store. */
+  readonly held: string
+}
+
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- the constructor sets every part
+export interface Loaded extends LoadedParts {
+  config: BertConfig
+  specs: readonly PlacedSpec[]
+}
+
+/** Weights in a store with what is to be computed from them: what the constructors of models take. */
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging
+export class Loaded {
+  /** Of the model, among those of the process. */
+  readonly id = `model${nextId++}`
+  disposed = false
+
+  constructor(parts: LoadedParts) {
+    Object.assign(this, parts)
+  }
+
+  assertLive(): void {
+    if (this.disposed) throw new BertletError('disposed', 'this model has been disposed of', 'Load it again with fromPretrained()')
+    this.engine.store.assertLive()
+  }
+
+  /** Gives up the weights; the memory goes with the last model on it. */
+  async dispose(): Promise<void> {
+    if (this.disposed) return
+    this.disposed = true
+    const { engine, specs, id } = this
+    await engine.dispose(() => {
+      engine.forget(`${id}|`)
+      for (const { held } of specs) engine.store.drop(held)
+    })
+  }
 }
 
 /** Reads the config, plans the weights' memory, checks the file against it and streams it in. */
-export async function load(
-  from: string | Source,
-  parameters: (config: BertConfig) => ParameterSpec[],
-  options: LoadOptions = {},
-): Promise<Loaded> {
+export async function load(from: string | Source, head: Head, options: LoadOptions = {}): Promise<Loaded> {
   const { budget, attention } = checkLoadOptions(options)
-  const { signal, progress_callback: progress } = options
+  const { signal } = options
   signal?.throwIfAborted()
   const source = openSource(from)
-  const config = await readConfig(source, signal)
+  const config = withLabels(await readConfig(source, signal), options)
   const { threads, why } = resolveThreads(options.threads)
   const engine = await Engine.create(threads)
   try {
-    const specs = parameters(config)
-    let held: Weight[] = []
-    const sink = new StoreSink(engine, () => {
-      held = specs.map(({ name, shape, layout }) => engine.store.hold({ name, shape, layout: layout === 'panel' ? 'panel' : 'rows' }))
-      return held
-    })
-    try {
-      const { unexpected } = await loadTensors(source, specs, sink, { signal, progress })
-      return { name: source.name, config, engine, held, threadsWhy: why, attention, budget, unexpected }
-    } finally {
-      sink.close()
-    }
+    const trunk = trunkLayout(head, config)
+    const specs = place([...trunkParameters(config, trunk), ...headParameters(head, config)], '')
+    const { unexpected, missing } = await stream(source, engine, config, specs, options)
+    const common = { name: source.name, head, config, engine, trunk, place: '', poolerPlace: '', specs, threadsWhy: why, attention, budget }
+    return new Loaded({ ...common, unexpected, initialized: missing })
   } catch (error) {
     await engine.dispose()
     throw error
+  }
+}
+
+/** A model with fresh weights. */
+export function make(values: BertConfig | JsonObject, head: Head, options: RunOptions = {}): Loaded {
+  checkOptions(head.architecture, options, RUN_OPTIONS)
+  const { budget, attention } = checkRunOptions(options)
+  const config = values instanceof BertConfig ? values : new BertConfig(values)
+  const { threads, why } = resolveThreads(options.threads)
+  const engine = Engine.createNow(threads)
+  const trunk = trunkLayout(head, config)
+  const specs = place([...trunkParameters(config, trunk), ...headParameters(head, config)], '')
+  hold(engine, specs)
+  fill(engine, specs, config, options.seed)
+  const common = { name: 'fresh', head, config, engine, trunk, place: '', poolerPlace: '', specs, threadsWhy: why, attention, budget }
+  return new Loaded({ ...common, unexpected: [], initialized: specs.map(({ name }) => name) })
+}
+
+/** Another head on a loaded trunk, from a checkpoint's head tensors or, without one, fresh. */
+export async function attach(base: Loaded, head: Head, from: string | Source | undefined, options: LoadOptions = {}): Promise<Loaded> {
+  checkOptions('withHead', options, [...LABEL_OPTIONS, 'seed', 'initialize_missing', 'signal', 'progress_callback'])
+  base.assertLive()
+  const source = from === undefined ? undefined : openSource(from)
+  const own = source && (await readConfig(source, options.signal))
+  const config = headConfig(base.config, own, options)
+  const engine = base.engine.retain()
+  const poolerInTrunk = base.specs.some(({ held }) => held === `${base.poolerPlace}pooler.dense.weight`)
+  const name = `head${nextId}/`
+  const trunk = base.specs.filter(({ name }) => /^(embeddings|encoder)\./.test(name) || (name.startsWith('pooler.') && head.pooler))
+  const wanted = headParameters(head, config).filter((spec) => !(poolerInTrunk && spec.name.startsWith('pooler.')))
+  const specs = place(wanted, name)
+  const held: PlacedSpec[] = []
+  try {
+    hold(engine, trunk, held)
+    let initialized: readonly string[]
+    if (source !== undefined) initialized = (await stream(source, engine, config, specs, options, held)).missing
+    else {
+      hold(engine, specs, held)
+      fill(engine, specs, config, options.seed)
+      initialized = specs.map((spec) => spec.name)
+    }
+    const { threadsWhy, attention, budget } = base
+    const poolerPlace = poolerInTrunk ? base.poolerPlace : name
+    const common = {
+      name: source?.name ?? base.name,
+      head,
+      config,
+      engine,
+      trunk: base.trunk,
+      place: name,
+      poolerPlace,
+      threadsWhy,
+      attention,
+      budget,
+    }
+    return new Loaded({ ...common, specs: [...trunk, ...specs], unexpected: [], initialized })
+  } catch (error) {
+    await engine.dispose(() => held.forEach((spec) => engine.store.drop(spec.held)))
+    throw error
+  }
+}
+
+export const trunkLayout = (head: Head, config: BertConfig): TrunkLayout => ({
+  wordTable: head.decodes && config.tie_word_embeddings ? 'panel' : 'rows',
+})
+
+const place = (specs: readonly ParameterSpec[], before: string): PlacedSpec[] =>
+  specs.map((spec) => ({ ...spec, held: `${before}${spec.name}` }))
+
+/** Reserves the weights, or holds those that are there; `held` tells how far it came. */
+function hold(engine: Engine, specs: readonly PlacedSpec[], held: PlacedSpec[] = []): Weight[] {
+  return specs.map((spec) => {
+    const weight = engine.store.hold({ name: spec.held, shape: spec.shape, layout: spec.layout === 'panel' ? 'panel' : 'rows' })
+    held.push(spec)
+    return weight
+  })
+}
+
+function fill(engine: Engine, specs: readonly PlacedSpec[], config: BertConfig, seed = 0): void {
+  for (const spec of specs) initialize(engine.store, engine.store.get(spec.held), spec, config.initializer_range, seed)
+}
+
+/** Streams the tensors of a source into the store. */
+async function stream(
+  source: Source,
+  engine: Engine,
+  config: BertConfig,
+  specs: readonly PlacedSpec[],
+  options: LoadOptions,
+  held: PlacedSpec[] = [],
+): Promise<{ unexpected: readonly string[]; missing: readonly string[] }> {
+  const sink = new StoreSink(engine, () => new Map(hold(engine, specs, held).map((weight, i) => [specs[i]!.name, weight])))
+  const { signal, progress_callback: progress, initialize_missing: allowMissing = false } = options
+  try {
+    const { unexpected, missing } = await loadTensors(source, specs, sink, { signal, progress, allowMissing })
+    fill(
+      engine,
+      specs.filter(({ name }) => missing.includes(name)),
+      config,
+      options.seed,
+    )
+    return { unexpected, missing }
+  } finally {
+    sink.close()
   }
 }
 
@@ -80,22 +213,6 @@ export function openSource(from: string | Source): Source {
   if (typeof from === 'string' && from !== '') return currentRuntime().source(from)
   if (typeof from === 'object' && from !== null && typeof from.open === 'function') return from
   throw expected('model', 'the path of a folder, the name of an npm package, or a source', from)
-}
-
-/** Checks the options of fromPretrained() and gives their defaults. */
-export function checkLoadOptions(options: LoadOptions): { budget: number; attention: AttentionImplementation } {
-  checkOptions('fromPretrained', options, LOAD_OPTIONS)
-  const { dtype = 'f32', attn_implementation: attention = 'sdpa', budget = 1024 } = options
-  oneOf('dtype', dtype, ['f32', 'fp32'])
-  oneOf('attn_implementation', attention, ['sdpa', 'eager'])
-  if (!Number.isInteger(budget) || budget < 1) throw expected('budget', 'a whole number of tokens, 1 or more', budget)
-  return { budget, attention }
-}
-
-function oneOf(name: string, value: string, known: readonly string[]): void {
-  if (known.includes(value)) return
-  const near = typeof value === 'string' ? nearest(value, known) : undefined
-  throw expected(name, `one of ${known.join(', ')}`, value, near && `Did you mean ${near}?`)
 }
 
 export async function readConfig(source: Source, signal?: AbortSignal): Promise<BertConfig> {
@@ -108,31 +225,21 @@ export async function readConfig(source: Source, signal?: AbortSignal): Promise<
   )
 }
 
-/** Packs file rows, read straight into a window of wasm memory, into the resident layout. Weights are reserved when the file has been checked. */
-class StoreSink implements WeightSink {
-  private window: number | undefined
-  private weights = new Map<string, Weight>()
-
-  constructor(
-    private readonly engine: Engine,
-    private readonly reserve: () => readonly Weight[],
-  ) {}
-
-  staging(bytes: number): Uint8Array {
-    const { store } = this.engine
-    this.weights = new Map(this.reserve().map((weight) => [weight.name, weight]))
-    this.window = store.allocate(bytes, 'the load window')
-    return store.view(Uint8Array, this.window, bytes)
+/** The trunk's config with what a head's own config.json says of the head. */
+function headConfig(trunk: BertConfig, own: BertConfig | undefined, options: LabelOptions): BertConfig {
+  if (own === undefined) return withLabels(trunk, options)
+  for (const name of ['hidden_size', 'vocab_size'] as const) {
+    if (own[name] === trunk[name]) continue
+    throw expected(
+      `withHead: ${name}`,
+      `${trunk[name]}, the trunk's`,
+      new Words(`${own[name]} in the head's config.json`),
+      'Use a head that was trained on such a trunk',
+    )
   }
-
-  rows(name: string, dtype: FloatDtype, row0: number, rows: number, bytes: Uint8Array): void {
-    this.engine.store.pack(this.weights.get(name)!, FILE_TYPES[dtype], bytes.byteOffset, row0, rows)
-  }
-
-  close(): void {
-    if (this.window !== undefined) this.engine.store.release(this.window)
-    this.window = undefined
-  }
+  const { id2label, label2id, problem_type, classifier_dropout, tie_word_embeddings } = own
+  return withLabels(
+    new BertConfig({ ...trunk.toJSON(), id2label, label2id, problem_type, classifier_dropout, tie_word_embeddings }, 'withHead'),
+    options,
+  )
 }
-
-const FILE_TYPES: Readonly<Record<FloatDtype, FileType>> = { F32: FileType.F32, F16: FileType.F16, BF16: FileType.BF16 }

@@ -1,17 +1,22 @@
 import { Callable } from '../callable.ts'
-import { currentRuntime, Engine, resolveThreads, runBytes, SYNC_BYTES, type Program } from '../engine/engine.ts'
-import { weightBytes } from '../engine/store.ts'
-import { Graph } from '../graph/graph.ts'
-import { fuse } from '../graph/fuse.ts'
-import { lower } from '../graph/plan.ts'
+import { currentRuntime, type Program } from '../engine/engine.ts'
+import { BertletError, checkOptions, expected } from '../errors.ts'
 import type { Dims } from '../graph/tensor.ts'
+import type { JsonObject } from '../weights/json.ts'
 import type { Source } from '../weights/source.ts'
-import { chunks, roundUp, type PackedBatch } from './batch.ts'
+import { chunks, packBatch, roundUp, type BatchInputs, type PackedBatch } from './batch.ts'
 import { chunkInputs, Collector } from './collect.ts'
-import { BertConfig } from './config.ts'
-import { checkLoadOptions, openSource, readConfig, type AttentionImplementation, type Loaded, type LoadOptions } from './load.ts'
-import type { ParameterSpec } from './parameters.ts'
+import type { BertConfig } from './config.ts'
+import { estimate, type Estimate } from './estimate.ts'
+import type { Head } from './heads.ts'
+import { attach, load, Loaded, make } from './load.ts'
+import type { AttentionImplementation, LoadOptions, RunOptions } from './options.ts'
+import { isGiven } from './rectangle.ts'
+import { resizeVocabulary } from './resize.ts'
+import { saveFiles, saveModel, type Target, type WithFiles } from './save.ts'
+import { selectPositions, type Selection } from './selection.ts'
 import type { Tensor } from './tensor.ts'
+import { headVariant, inferenceGraph, type Variant } from './variant.ts'
 
 /** What a model was loaded as and runs as, and why. */
 export interface ModelInfo {
@@ -27,82 +32,224 @@ export interface ModelInfo {
   readonly bytes: { readonly weights: number; readonly arena: number; readonly memory: number }
   /** Tensors of the file that the model has no use for. */
   readonly unexpected: readonly string[]
+  /** Parameters with fresh values. */
+  readonly initialized: readonly string[]
 }
 
-/** Bytes, told before anything is loaded. */
-export interface Estimate {
-  readonly weights: number
-  /** Activations and scratch of a full chunk. */
-  readonly arena: number
-  readonly plan: number
-  readonly total: number
+/** What every model takes. */
+export interface ModelInputs extends BatchInputs {
+  /** Keep the embeddings and every layer's output. */
+  readonly output_hidden_states?: boolean
+  /** Keep every layer's attention maps; the call runs eager. */
+  readonly output_attentions?: boolean
+  readonly signal?: AbortSignal
 }
 
-/** A variant of a model's graph: what is computed and kept. Variants of equal key are equal. */
-export interface Variant {
-  readonly key: string
-  readonly attention: AttentionImplementation
-  readonly build: (g: Graph) => void
+/** What every model gives when asked. */
+export interface ModelOutput {
+  /** Layers + 1 of [B, L, H]. */
+  readonly hidden_states?: readonly Tensor[]
+  /** Layers of [B, heads, L, L]. */
+  readonly attentions?: readonly Tensor[]
 }
 
-/** A graph over a store. Subclasses say which parameters they have and build their variants. */
+/** Inputs of models that score every word. */
+export interface PredictionInputs extends ModelInputs {
+  /** For each row of the batch the columns whose scores are wanted: the head computes only those, and the scores come as [R, V] in this order. */
+  readonly logits_positions?: readonly ArrayLike<number>[]
+}
+
+const CALL_OPTIONS: readonly (keyof PredictionInputs)[] = [
+  'input_ids',
+  'inputs_embeds',
+  'attention_mask',
+  'token_type_ids',
+  'position_ids',
+  'output_hidden_states',
+  'output_attentions',
+  'signal',
+]
+
+/** A class of models: what fromPretrained(), estimate() and withHead() need of it. */
+export interface ModelClass<M extends BertPreTrainedModel = BertPreTrainedModel> {
+  new (from: Loaded): M
+  headFor(options: { readonly add_pooling_layer?: boolean }): Head
+}
+
+/** A graph over a store: the trunk and one head. Subclasses name their head and shape its outputs. */
 export abstract class BertPreTrainedModel extends Callable {
-  readonly config: BertConfig
-  protected readonly engine: Engine
-  protected readonly attention: AttentionImplementation
-  private readonly loaded: Loaded
+  protected readonly loaded: Loaded
 
-  constructor(loaded: Loaded) {
+  /**
+   * A model with fresh weights: normal with `initializer_range`, as Hugging Face initialises them, the same for the same seed.
+   *
+   * @param from a BertConfig, or the fields of a config.json.
+   */
+  constructor(from: BertConfig | JsonObject | Loaded, options: RunOptions = {}) {
     super()
-    this.config = loaded.config
-    this.engine = loaded.engine
-    this.attention = loaded.attention
-    this.loaded = loaded
+    const type = new.target as unknown as ModelClass
+    this.loaded = from instanceof Loaded ? from : make(from, type.headFor(options), options)
+  }
+
+  /** What the class puts on the trunk. */
+  static headFor(_options: { readonly add_pooling_layer?: boolean }): Head {
+    throw new BertletError('unsupported', `${this.name} is not a model of its own`, 'Use one of its subclasses, or AutoModel')
+  }
+
+  /**
+   * Loads a Hugging Face BERT checkpoint.
+   *
+   * @param from a folder, an installed npm package, or a source.
+   * @throws BertletError naming missing tensors, unless `initialize_missing` is set, and tensors of the wrong shape or dtype.
+   */
+  static async fromPretrained<M extends BertPreTrainedModel>(
+    this: ModelClass<M>,
+    from: string | Source,
+    options: LoadOptions = {},
+  ): Promise<M> {
+    return new this(await load(from, this.headFor(options), options))
+  }
+
+  /** The Python name of fromPretrained(). */
+  static from_pretrained<M extends BertPreTrainedModel>(this: ModelClass<M>, from: string | Source, options: LoadOptions = {}): Promise<M> {
+    return BertPreTrainedModel.fromPretrained.call(this, from, options) as Promise<M>
+  }
+
+  /** Bytes of weights, arena and plan for the same options, told from config.json alone. */
+  static estimate<M extends BertPreTrainedModel>(
+    this: ModelClass<M>,
+    from: string | Source | BertConfig,
+    options: LoadOptions = {},
+  ): Promise<Estimate> {
+    return estimate(from, this.headFor(options), options)
+  }
+
+  get config(): BertConfig {
+    return this.loaded.config
+  }
+
+  /**
+   * Another head on this trunk: its weights are shared, not copied. Each model is disposed of on its own; the memory goes with the last.
+   *
+   *     const ner = await model.withHead(BertForTokenClassification, 'folder')
+   *     const fresh = await model.withHead(BertForSequenceClassification, null, { num_labels: 3, seed: 1 })
+   *
+   * @param from a checkpoint of that head, of which only the head's tensors are read; null for a fresh head. The pooler is the trunk's, if it has one.
+   */
+  async withHead<M extends BertPreTrainedModel>(type: ModelClass<M>, from?: string | Source | null, options: LoadOptions = {}): Promise<M> {
+    if (typeof type?.headFor !== 'function') {
+      throw expected('withHead', 'a model class', type, 'For example model.withHead(BertForTokenClassification, folder)')
+    }
+    return new type(await attach(this.loaded, type.headFor({}), from ?? undefined, options))
+  }
+
+  /**
+   * Writes config.json and model.safetensors, and the tokenizer's files if one is given; Hugging Face transformers loads the folder unchanged.
+   *
+   * @param to a folder's path, or an object with write(name, pieces).
+   */
+  async savePretrained(to: Target, { tokenizer }: { tokenizer?: WithFiles } = {}): Promise<void> {
+    this.loaded.assertLive()
+    await saveModel(this.loaded, this.loaded.head.architecture, to)
+    if (tokenizer) await saveFiles(tokenizer, to)
+  }
+
+  /** The Python name of savePretrained(). */
+  save_pretrained(to: Target, options?: { tokenizer?: WithFiles }): Promise<void> {
+    return this.savePretrained(to, options)
+  }
+
+  /**
+   * Changes the number of words: rows of the word table, and of the decoder with its bias, are cut or added. New rows are normal with
+   * `initializer_range`, new biases 0.
+   */
+  async resizeTokenEmbeddings(vocab_size: number, { seed = 0 }: { seed?: number } = {}): Promise<void> {
+    this.loaded.assertLive()
+    await resizeVocabulary(this.loaded, vocab_size, seed)
+  }
+
+  /** The Python name of resizeTokenEmbeddings(). */
+  resize_token_embeddings(vocab_size: number, options?: { seed?: number }): Promise<void> {
+    return this.resizeTokenEmbeddings(vocab_size, options)
   }
 
   /** What runs, and why each was chosen. */
   info(): ModelInfo {
-    const { name, held, threadsWhy, attention, unexpected } = this.loaded
-    const { store, threads, arenaBytes } = this.engine
-    store.assertLive()
+    const { name, specs, threadsWhy, attention, unexpected, initialized, engine } = this.loaded
+    const { store, threads, arenaBytes } = engine
+    this.loaded.assertLive()
     const { mc, kc, mr, nr } = store.kernels.tile
     return {
       model: name,
-      architecture: this.constructor.name,
+      architecture: this.loaded.head.architecture,
       runtime: currentRuntime().name,
       build: { name: store.build.name, why: store.build.why },
       dtype: { name: 'f32', why: 'the default: the numbers of the reference' },
       threads: { count: threads, why: threadsWhy },
       attention: { name: attention, why: attention === 'sdpa' ? 'fused; a call with output_attentions runs eager' : 'as asked' },
       tile: { name: `${mr}x${nr}`, why: `what fits the registers; blocks of ${mc} rows and ${kc} columns fit the cache` },
-      parameters: held.reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0),
+      parameters: specs.reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0),
       bytes: { weights: store.weightBytes, arena: arenaBytes, memory: store.bytes },
       unexpected,
+      initialized,
     }
   }
 
   /** Gives weights and memory back; calls in progress end first. A second call does nothing. */
-  async dispose(): Promise<void> {
-    if (!this.engine.store.live) return
-    await this.engine.dispose()
+  dispose(): Promise<void> {
+    return this.loaded.dispose()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose()
   }
 
+  /** Runs trunk and head: the head's outputs by name, and what the flags ask for. */
+  protected async forward(inputs: PredictionInputs): Promise<Record<string, Tensor> & ModelOutput> {
+    const { head, config, attention } = this.loaded
+    this.loaded.assertLive()
+    checkOptions(head.architecture, inputs, head.decodes ? [...CALL_OPTIONS, 'logits_positions'] : CALL_OPTIONS)
+    if (!isGiven(inputs?.input_ids) && !isGiven(inputs?.inputs_embeds))
+      throw expected(head.architecture, 'input_ids', inputs, 'Call it as model({ input_ids: [[101, ..., 102]] })')
+    const { output_hidden_states: hidden = false, output_attentions: attentions = false, logits_positions: wanted, signal } = inputs
+    const batch = packBatch(inputs, config)
+    const selection = isGiven(wanted) ? selectPositions(wanted, batch) : undefined
+    const kept = { hidden, attentions, selected: selection !== undefined, embeds: batch.embeds !== undefined }
+    const variant = headVariant(this.loaded, attentions ? 'eager' : attention, kept)
+    const outputs = await this.compute(variant, batch, { selection, signal })
+    const series = (name: string, count: number): Tensor[] => {
+      return Array.from({ length: count }, (_, i) => {
+        const tensor = outputs[`${name}.${i}`]!
+        delete outputs[`${name}.${i}`]
+        return tensor
+      })
+    }
+    const layers = config.num_hidden_layers
+    return Object.assign(
+      outputs,
+      hidden && { hidden_states: series('hidden_states', layers + 1) },
+      attentions && { attentions: series('attentions', layers) },
+    )
+  }
+
   /** Runs a variant over all chunks of a batch and brings every output back in the caller's shape. */
-  async compute(variant: Variant, batch: PackedBatch, signal?: AbortSignal): Promise<Record<string, Tensor>> {
+  protected async compute(
+    variant: Variant,
+    batch: PackedBatch,
+    { selection, signal }: { selection?: Selection | undefined; signal?: AbortSignal | undefined } = {},
+  ): Promise<Record<string, Tensor>> {
+    const { engine, budget } = this.loaded
     const outputs = new Map<string, Collector>()
-    for (const chunk of chunks(batch, this.loaded.budget)) {
-      await this.engine.exclusively(async () => {
+    for (const chunk of chunks(batch, budget, selection)) {
+      await engine.exclusively(async () => {
         signal?.throwIfAborted()
+        this.loaded.assertLive()
         const program = this.program(variant, chunk.dims)
-        await this.engine.run(program, chunk.dims, chunkInputs(batch, chunk), { signal })
+        await engine.run(program, chunk.dims, chunkInputs(batch, chunk, selection), { signal })
         for (const [name, { tensor }] of program.plan.outputs) {
           let collector = outputs.get(name)
-          if (collector === undefined) outputs.set(name, (collector = new Collector(tensor, batch)))
-          collector.add(this.engine.output(program, name, chunk.dims), chunk)
+          if (collector === undefined) outputs.set(name, (collector = new Collector(tensor, batch, selection)))
+          collector.add(engine.output(program, name, chunk.dims), chunk)
         }
       })
     }
@@ -110,45 +257,9 @@ export abstract class BertPreTrainedModel extends Callable {
   }
 
   private program(variant: Variant, dims: Dims): Program {
+    const { id, engine } = this.loaded
     const bound = roundUp(dims)
-    const key = `${variant.key}|${variant.attention}|${bound.tokens}|${bound.sequences}|${bound.longest}`
-    return this.engine.program(key, bound, () => inferenceGraph(variant))
-  }
-}
-
-function inferenceGraph(variant: Variant): Graph {
-  const g = new Graph()
-  variant.build(g)
-  fuse(g, { attention: variant.attention })
-  return g
-}
-
-/** The bytes that a model takes, by the same planner that will lay it out; only the config is read. */
-export async function estimate(
-  from: string | Source | BertConfig,
-  model: {
-    parameters: (config: BertConfig) => ParameterSpec[]
-    variant: (config: BertConfig, attention: AttentionImplementation) => Variant
-  },
-  options: LoadOptions = {},
-): Promise<Estimate> {
-  const { budget, attention } = checkLoadOptions(options)
-  const { threads } = resolveThreads(options.threads)
-  const config = from instanceof BertConfig ? from : await readConfig(openSource(from), options.signal)
-  const engine = await Engine.create(0)
-  try {
-    const { base, tile } = engine.store.kernels
-    const longest = Math.min(budget, config.max_position_embeddings)
-    const sequences = Math.max(1, Math.floor(budget / longest))
-    const bound = roundUp({ tokens: budget, sequences, longest, squares: 0, selected: sequences })
-    const plan = lower(inferenceGraph(model.variant(config, attention)), bound, tile, () => 0)
-    const weights = model
-      .parameters(config)
-      .reduce((sum, { shape, layout }) => sum + weightBytes({ shape, layout: layout === 'panel' ? 'panel' : 'rows' }), 0)
-    const arena = runBytes(plan, threads)
-    const total = base + SYNC_BYTES + weights + plan.words.byteLength + arena
-    return { weights, arena, plan: plan.words.byteLength, total }
-  } finally {
-    await engine.dispose()
+    const sizes = [bound.tokens, bound.sequences, bound.longest, bound.selected].join('|')
+    return engine.program(`${id}|${variant.key}|${variant.attention}|${sizes}`, bound, () => inferenceGraph(variant))
   }
 }

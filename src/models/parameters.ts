@@ -1,3 +1,4 @@
+import type { TrunkLayout } from './bert.ts'
 import type { BertConfig } from './config.ts'
 
 export interface ParameterSpec {
@@ -10,14 +11,20 @@ export interface ParameterSpec {
   readonly init: 'normal' | 'zeros' | 'ones'
   /** A row that is zero when fresh: the padding token's. */
   readonly zeroRow?: number
+  /** Other names that files have for it. */
+  readonly aliases?: readonly string[]
+  /** Names that it is saved under too. */
+  readonly copies?: readonly string[]
+  /** Why it has its shape, for the message about a file that has another; config.json as a whole by default. */
+  readonly why?: string
 }
 
-/** The parameters of BertModel, in the order of Hugging Face transformers. */
-export function bertParameters(config: BertConfig, { pooler }: { pooler: boolean }): ParameterSpec[] {
+/** The parameters of the trunk, embeddings and encoder, in the order of Hugging Face transformers. */
+export function trunkParameters(config: BertConfig, { wordTable }: TrunkLayout): ParameterSpec[] {
   const { hidden_size: h, intermediate_size: wide, pad_token_id: pad } = config
   const embeddings = 'embeddings'
   const parameters: ParameterSpec[] = [
-    { ...table(`${embeddings}.word_embeddings`, config.vocab_size, h), ...(pad !== null && { zeroRow: pad }) },
+    { ...table(`${embeddings}.word_embeddings`, config.vocab_size, h), layout: wordTable, ...(pad !== null && { zeroRow: pad }) },
     table(`${embeddings}.position_embeddings`, config.max_position_embeddings, h),
     table(`${embeddings}.token_type_embeddings`, config.type_vocab_size, h),
     ...norm(embeddings, h),
@@ -35,8 +42,10 @@ export function bertParameters(config: BertConfig, { pooler }: { pooler: boolean
       ...norm(`${layer}.output`, h),
     )
   }
-  return pooler ? [...parameters, ...dense('pooler.dense', h, h)] : parameters
+  return parameters
 }
+
+export const pooling = ({ hidden_size: h }: BertConfig): ParameterSpec[] => dense('pooler.dense', h, h)
 
 const table = (name: string, n: number, k: number): ParameterSpec => ({
   name: `${name}.weight`,
@@ -45,12 +54,12 @@ const table = (name: string, n: number, k: number): ParameterSpec => ({
   init: 'normal',
 })
 
-const dense = (name: string, n: number, k: number): ParameterSpec[] => [
+export const dense = (name: string, n: number, k: number): ParameterSpec[] => [
   { name: `${name}.weight`, shape: [n, k], layout: 'panel', init: 'normal' },
   { name: `${name}.bias`, shape: [n], layout: 'vector', init: 'zeros' },
 ]
 
-const norm = (name: string, n: number): ParameterSpec[] => [
+export const norm = (name: string, n: number): ParameterSpec[] => [
   { name: `${name}.LayerNorm.weight`, shape: [n], layout: 'vector', init: 'ones' },
   { name: `${name}.LayerNorm.bias`, shape: [n], layout: 'vector', init: 'zeros' },
 ]

@@ -1,7 +1,8 @@
 import { Callable } from '../callable.ts'
 import { checkOptions, expected } from '../errors.ts'
 import { BertModel, type Pooling } from '../models/bert-model.ts'
-import { openSource, type LoadOptions } from '../models/load.ts'
+import { openSource } from '../models/load.ts'
+import type { LoadOptions } from '../models/options.ts'
 import { Tokenizer } from '../models/tokenizer.ts'
 import type { Tensor } from '../models/tensor.ts'
 import { currentRuntime } from '../engine/engine.ts'
@@ -36,7 +37,10 @@ export class FeatureExtractionPipeline extends Callable {
 
   static async create(model: string | Source | undefined, options: LoadOptions): Promise<FeatureExtractionPipeline> {
     const source = model === undefined ? currentRuntime().defaultSource() : openSource(model)
-    const [tokenizer, bert] = await Promise.all([Tokenizer.fromPretrained(source), BertModel.fromPretrained(source, options)])
+    const [tokenizer, bert] = await Promise.all([
+      Tokenizer.fromPretrained(source),
+      BertModel.fromPretrained(source, { add_pooling_layer: false, ...options }),
+    ])
     return new FeatureExtractionPipeline(bert, tokenizer)
   }
 

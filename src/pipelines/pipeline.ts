@@ -1,5 +1,5 @@
 import { checkOptions, expected, nearest, BertletError } from '../errors.ts'
-import { LOAD_OPTIONS, type LoadOptions } from '../models/load.ts'
+import { LOAD_OPTIONS, type LoadOptions } from '../models/options.ts'
 import type { Source } from '../weights/source.ts'
 import type { FeatureExtractionPipeline } from './feature-extraction.ts'
 

@@ -102,7 +102,7 @@ function absent(error: NodeJS.ErrnoException): undefined {
 }
 
 /** The path of a file in a folder; names that lead out of it are refused. */
-function inside(folder: string, file: string): string {
+export function inside(folder: string, file: string): string {
   if (file !== '' && !path.isAbsolute(file) && !file.split(/[\\/]/).includes('..')) return path.join(folder, file)
   throw expected('file', 'a name inside the model folder', file, 'Paths may not climb out of it')
 }

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import workerSource from './node-worker.ts?inline'
 import { defaultSource, openSource } from './node-files.ts'
+import { directorySink } from './node-sink.ts'
 import type { Runtime, WorkerHandle } from './runtime.ts'
 
 export const node: Runtime = {
@@ -25,5 +26,6 @@ export const node: Runtime = {
   },
   turn: () => new Promise((resolve) => setImmediate(resolve)),
   source: openSource,
+  sink: directorySink,
   defaultSource,
 }

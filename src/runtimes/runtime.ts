@@ -14,6 +14,8 @@ export interface Runtime {
   turn(): Promise<void>
   /** A place that holds model files: a directory or an installed package. */
   source(name: string): import('../weights/source.ts').Source
+  /** A place that takes model files: a directory. */
+  sink(name: string): import('../weights/sink.ts').Sink
   /** The model that pipelines use when none is named. */
   defaultSource(): import('../weights/source.ts').Source
 }

@@ -1,6 +1,6 @@
 import { BertletError, Words, expected } from '../errors.ts'
 import { closeWeights, openWeights, type WeightsFile } from './checkpoint.ts'
-import { matchNames } from './names.ts'
+import { matchNames, type WantedName } from './names.ts'
 import type { TensorInfo } from './safetensors.ts'
 import type { Source } from './source.ts'
 
@@ -22,10 +22,10 @@ export interface WeightSink {
   rows(name: string, dtype: FloatDtype, row0: number, rows: number, bytes: Uint8Array): void
 }
 
-export interface WantedTensor {
-  /** Ours, see names.ts. */
-  readonly name: string
+export interface WantedTensor extends WantedName {
   readonly shape: readonly number[]
+  /** Why it has that shape, for messages. */
+  readonly why?: string
 }
 
 export interface TensorLoadOptions {
@@ -33,6 +33,8 @@ export interface TensorLoadOptions {
   readonly progress?: ((event: ProgressEvent) => void) | undefined
   /** What the file may put before the trunk's names; `bert.` by default. */
   readonly prefix?: string | undefined
+  /** Report missing tensors instead of refusing the file; rows() is not called for them. */
+  readonly allowMissing?: boolean | undefined
 }
 
 export interface Report {
@@ -42,6 +44,8 @@ export interface Report {
   readonly dtypes: FloatDtype[]
   /** Tensors of the files that nobody asked for, by the files' names. */
   readonly unexpected: string[]
+  /** Wanted and not in the files, by our names. */
+  readonly missing: string[]
 }
 
 /** Bytes that are read at once; two such windows exist, so that one is read while the other is converted. */
@@ -77,15 +81,14 @@ export async function loadTensors(
   source: Source,
   wanted: readonly WantedTensor[],
   sink: WeightSink,
-  { signal, progress, prefix }: TensorLoadOptions = {},
+  { signal, progress, prefix, allowMissing = false }: TensorLoadOptions = {},
 ): Promise<Report> {
   signal?.throwIfAborted()
   const files = await openWeights(source, { signal })
   try {
     const tensors = files.flatMap((from) => [...from.header.tensors.values()].map((info): Found => ({ ...info, from })))
-    const names = wanted.map(({ name }) => name)
-    const { found, missing, unexpected } = matchNames(tensors, names, prefix)
-    if (missing.length > 0) throw missingTensors(source, missing, found.size)
+    const { found, missing, unexpected } = matchNames(tensors, wanted, prefix)
+    if (missing.length > 0 && !allowMissing) throw missingTensors(source, missing, found.size)
     checkFit(wanted, found)
     await stream(windowsOf(files, found), sink, signal, progress)
     return {
@@ -93,6 +96,7 @@ export async function loadTensors(
       bytes: [...found.values()].reduce((sum, { start, end }) => sum + end - start, 0),
       dtypes: [...new Set([...found.values()].map(({ dtype }) => dtype as FloatDtype))],
       unexpected,
+      missing,
     }
   } finally {
     await closeWeights(files)
@@ -104,13 +108,14 @@ function missingTensors(source: Source, missing: readonly string[], found: numbe
   return new BertletError(
     'invalid_file',
     `${source.name}: expected ${found + missing.length} tensors, ${missing.length} missing: ${missing.slice(0, 10).join(', ')}${more}`,
-    'Use weights of this architecture and the config.json that belongs to them',
+    'Use weights of this architecture and the config.json that belongs to them; to start a new head, load with { initialize_missing: true }',
   )
 }
 
 function checkFit(wanted: readonly WantedTensor[], found: ReadonlyMap<string, Found>): void {
-  for (const { name, shape } of wanted) {
-    const tensor = found.get(name)!
+  for (const { name, shape, why = 'as config.json says' } of wanted) {
+    const tensor = found.get(name)
+    if (tensor === undefined) continue
     const subject = `${tensor.from.file}: tensor ${tensor.name}`
     if (!isFloat(tensor.dtype)) {
       throw expected(
@@ -125,7 +130,7 @@ function checkFit(wanted: readonly WantedTensor[], found: ReadonlyMap<string, Fo
       const got = new Words(`[${tensor.shape.join(', ')}]`)
       throw expected(
         subject,
-        `shape [${shape.join(', ')}], as config.json says`,
+        `shape [${shape.join(', ')}], ${why}`,
         got,
         'Use the config.json that belongs to these weights',
         'invalid_file',

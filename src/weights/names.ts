@@ -21,6 +21,12 @@ export function toHuggingFace(name: string, prefix: '' | 'bert.' = ''): string {
   return TRUNK.test(name) ? prefix + name : name
 }
 
+/** A tensor that is looked for, by our name or, where that is absent, by another. */
+export interface WantedName {
+  readonly name: string
+  readonly aliases?: readonly string[]
+}
+
 export interface Matched<T> {
   /** By our name. */
   readonly found: ReadonlyMap<string, T>
@@ -30,10 +36,10 @@ export interface Matched<T> {
   readonly unexpected: string[]
 }
 
-/** Finds the wanted tensors, by our names, among a file's. */
+/** Finds the wanted tensors among a file's. */
 export function matchNames<T extends { readonly name: string }>(
   tensors: Iterable<T>,
-  wanted: readonly string[],
+  wanted: readonly WantedName[],
   prefix?: string,
 ): Matched<T> {
   const all = new Map<string, T>()
@@ -46,10 +52,16 @@ export function matchNames<T extends { readonly name: string }>(
     }
     all.set(name, tensor)
   }
-  const found = new Map(wanted.flatMap((name) => (all.has(name) ? [[name, all.get(name)!] as const] : [])))
+  const found = new Map<string, T>()
+  const known = new Set(IGNORED)
+  for (const { name, aliases = [] } of wanted) {
+    const present = [name, ...aliases].find((candidate) => all.has(candidate))
+    if (present !== undefined) found.set(name, all.get(present)!)
+    for (const candidate of [name, ...aliases]) known.add(candidate)
+  }
   return {
     found,
-    missing: wanted.filter((name) => !found.has(name)),
-    unexpected: [...all].filter(([name]) => !found.has(name) && !IGNORED.has(name)).map(([, tensor]) => tensor.name),
+    missing: wanted.filter(({ name }) => !found.has(name)).map(({ name }) => name),
+    unexpected: [...all].filter(([name]) => !known.has(name)).map(([, tensor]) => tensor.name),
   }
 }

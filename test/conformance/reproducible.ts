@@ -1,11 +1,21 @@
 // The same sentences, computed in every way that must not matter, come to one committed hash. No framework: any runtime can run it.
-import { BertModel } from '../../src/index.ts'
+import {
+  BertForMaskedLM,
+  BertForMultipleChoice,
+  BertForNextSentencePrediction,
+  BertForPreTraining,
+  BertForQuestionAnswering,
+  BertForSequenceClassification,
+  BertForTokenClassification,
+  BertModel,
+  type AnyModel,
+  type ModelClass,
+} from '../../src/index.ts'
 import { memorySource } from '../../src/weights/source.ts'
 import { checkpoint, rectangle, sequences } from '../support/models.ts'
 
 export interface HashOptions {
   threads: number
-  attn_implementation?: 'eager' | 'sdpa'
   /** How the sentences go in: all together, one by one, or reversed among strangers. */
   how?: 'together' | 'alone' | 'among'
   budget?: number
@@ -26,23 +36,51 @@ export const REPRODUCIBLE_CASES: Record<string, HashOptions> = {
   'a large budget': { threads: 2, budget: 65536 },
 }
 
-/** FNV-1a over the bits of hidden states, pooler outputs and attention maps of twelve sentences. */
-export const GOLDEN_HASH = '6e1da108'
+/** FNV-1a over the bits of what every head says of twelve sentences, with BertModel's hidden states, pooler outputs and attention maps. */
+export const GOLDEN_HASH = 'b3db80f3'
 
 const rows = [...sequences(10, { longest: 60, seed: 11 }), [3], sequences(1, { longest: 300, seed: 5 })[0]!]
+
+/** A model's call, whatever its class. */
+type Call = (inputs: ReturnType<typeof rectangle>) => Promise<object>
+
+const HEADS = [
+  BertForMaskedLM,
+  BertForPreTraining,
+  BertForNextSentencePrediction,
+  BertForSequenceClassification,
+  BertForTokenClassification,
+  BertForQuestionAnswering,
+]
 
 export async function outputHash({ threads, how = 'together', budget = 1024, seed = 1 }: HashOptions): Promise<string> {
   // Head size 13 and hidden size 52 exercise every tail.
   const files = checkpoint({ hidden_size: 52, num_attention_heads: 4, intermediate_size: 101 }, seed)
   const model = await BertModel.fromPretrained(memorySource(files, 'hash'), { threads, budget })
+  const heads = await Promise.all(
+    HEADS.map((type) => model.withHead(type as unknown as ModelClass<AnyModel>, null, { num_labels: 3, seed: 7 })),
+  )
+  const choice = await model.withHead(BertForMultipleChoice, null, { seed: 8 })
+  const calls: Call[] = [
+    (inputs) => model(inputs),
+    (inputs) => model({ ...inputs, output_attentions: true }),
+    ...heads.map(
+      (head): Call =>
+        (inputs) =>
+          head(inputs),
+    ),
+    ({ input_ids, attention_mask }) =>
+      choice({ input_ids: input_ids.map((row) => [row]), attention_mask: attention_mask.map((row) => [row]) }),
+  ]
   try {
     const results: number[][] = []
     const run = async (batch: number[][], keep: (i: number) => number | undefined): Promise<void> => {
-      for (const output_attentions of [false, true]) {
-        const output = await model({ ...rectangle(batch), output_attentions })
+      for (const call of calls) {
+        const outputs = Object.entries(await call(rectangle(batch)))
         batch.forEach((row, i) => {
           const at = keep(i)
-          if (at !== undefined) results[at] = (results[at] ?? []).concat(pick(output, i, row.length))
+          if (at !== undefined)
+            results[at] = (results[at] ?? []).concat(...outputs.map(([name, output]) => pick(name, output, i, row.length)))
         })
       }
     }
@@ -55,28 +93,32 @@ export async function outputHash({ threads, how = 'together', budget = 1024, see
     }
     return hash(Float32Array.from(results.flat()))
   } finally {
-    await model.dispose()
+    for (const each of [...heads, choice, model]) await each.dispose()
   }
 }
 
-type Output = Awaited<ReturnType<BertModel>>
+interface Output {
+  readonly data: Float32Array
+  readonly dims: readonly number[]
+}
 
-/** The real values of row i: its tokens' states, its pooled vector, its maps. */
-function pick({ last_hidden_state, pooler_output, attentions = [] }: Output, i: number, length: number): number[] {
-  const [, columns, width] = last_hidden_state.dims as [number, number, number]
-  const values = [
-    ...last_hidden_state.data.subarray(i * columns * width, (i * columns + length) * width),
-    ...pooler_output.data.subarray(i * width, (i + 1) * width),
-  ]
-  for (const { data, dims } of attentions) {
-    for (let head = 0; head < dims[1]!; head++) {
-      for (let row = 0; row < length; row++) {
-        const at = ((i * dims[1]! + head) * columns + row) * columns
-        for (let column = 0; column < length; column++) values.push(data[at + column]!)
-      }
-    }
+const OF_TOKENS = ['last_hidden_state', 'start_logits', 'end_logits']
+
+/** The real values of row i, which has `length` tokens: of [B, w], of tokens [B, L, ...], or of maps [B, heads, L, L]. */
+function pick(name: string, output: Output | readonly Output[], i: number, length: number): number[] {
+  if (Array.isArray(output)) return (output as Output[]).flatMap((each) => pick(name, each, i, length))
+  const { data, dims } = output as Output
+  const [batch, columns] = dims as [number, number]
+  const size = data.length / batch
+  const row = data.subarray(i * size, (i + 1) * size)
+  if (dims.length === 4) {
+    const wide = dims[3]!
+    return Array.from({ length: columns * length }, (_, k) => {
+      const at = (Math.floor(k / length) * wide + (k % length)) * wide
+      return [...row.subarray(at, at + length)]
+    }).flat()
   }
-  return values
+  return [...(OF_TOKENS.includes(name) || dims.length === 3 ? row.subarray(0, (size / columns) * length) : row)]
 }
 
 function hash(values: Float32Array): string {

@@ -1,7 +1,8 @@
-"""BERT in plain PyTorch functions. Each names the lines of Hugging Face transformers that it follows: L... are lines of
-src/transformers/models/bert/modeling_bert.py at commit 347001237a8ff845fc23f678107fc505361f9f13 (4.32.0.dev0).
+"""BERT in plain PyTorch functions. Each names the lines of Hugging Face transformers 5.18.0 that it follows: L... are lines of
+src/transformers/models/bert/modeling_bert.py at the tag v5.18.0, A... lines of src/transformers/activations.py there.
+`compare_transformers.py` holds them against those classes themselves.
 
-Weights come in a dict under transformers' names (without the `bert.` prefix); every function works in the dtype of its input,
+Weights come in a dict under transformers' names (without the `bert.` prefix); every function works in the dtype of its weights,
 so the same code gives float32 and float64.
 """
 import math
@@ -11,19 +12,31 @@ import torch.nn.functional as F
 
 
 def gelu_new(x):
-    # NewGELUActivation in activations.py
+    """NewGELUActivation, A59-66."""
     return 0.5 * x * (1.0 + torch.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * torch.pow(x, 3.0))))
 
 
+def gelu_pytorch_tanh(x):
+    """GELUTanh, A31-51."""
+    return F.gelu(x, approximate="tanh")
+
+
+def gelu_fast(x):
+    """FastGELUActivation, A107-113."""
+    return 0.5 * x * (1.0 + torch.tanh(x * 0.7978845608 * (1.0 + 0.044715 * x * x)))
+
+
 def quick_gelu(x):
+    """QuickGELUActivation, A117-123."""
     return x * torch.sigmoid(1.702 * x)
 
 
+# ACT2CLS, A324-349.
 ACT = {
     "gelu": F.gelu,
     "gelu_new": gelu_new,
-    "gelu_pytorch_tanh": gelu_new,
-    "gelu_fast": lambda x: 0.5 * x * (1.0 + torch.tanh(x * 0.7978845608 * (1.0 + 0.044715 * x * x))),
+    "gelu_pytorch_tanh": gelu_pytorch_tanh,
+    "gelu_fast": gelu_fast,
     "quick_gelu": quick_gelu,
     "relu": F.relu,
     "silu": F.silu,
@@ -40,15 +53,16 @@ def layer_norm(w, name, x, eps):
     return F.layer_norm(x, x.shape[-1:], w[f"{name}.LayerNorm.weight"], w[f"{name}.LayerNorm.bias"], eps)
 
 
-def embeddings(w, config, input_ids, token_type_ids, position_ids):
-    """BertEmbeddings.forward, L202-241: word + type, then + position, then LayerNorm."""
-    x = w["embeddings.word_embeddings.weight"][input_ids] + w["embeddings.token_type_embeddings.weight"][token_type_ids]
+def embeddings(w, config, words, token_type_ids, position_ids):
+    """BertEmbeddings.forward, L68-108: words (or inputs_embeds) + type, then + position, then LayerNorm."""
+    x = words + w["embeddings.token_type_embeddings.weight"][token_type_ids]
     x = x + w["embeddings.position_embeddings.weight"][position_ids]
     return layer_norm(w, "embeddings", x, config["layer_norm_eps"])
 
 
 def attention(w, config, name, x, bias):
-    """BertSelfAttention.forward, L276-375 (transpose_for_scores is split): softmax(q k^T / sqrt(d) + bias) v. Returns output and maps."""
+    """BertSelfAttention.forward, L164-203, with eager_attention_forward, L111-136: softmax(q k^T / sqrt(d) + bias) v. Returns output and
+    maps. (5.18.0 multiplies by d ** -0.5; 4.57.6 divides, as here.)"""
     b, t, h = x.shape
     heads = config["num_attention_heads"]
     d = h // heads
@@ -62,7 +76,7 @@ def attention(w, config, name, x, bias):
 
 
 def layer(w, config, name, x, bias):
-    """BertLayer.forward, L485-553: BertAttention with BertSelfOutput (L385-389), BertIntermediate (L450-453), BertOutput (L463-467)."""
+    """BertLayer.forward, L374-416: BertAttention with BertSelfOutput (L289-293), BertIntermediate (L334-337), BertOutput (L347-351)."""
     eps = config["layer_norm_eps"]
     context, maps = attention(w, config, f"{name}.attention", x, bias)
     x = layer_norm(w, f"{name}.attention.output", linear(w, f"{name}.attention.output.dense", context) + x, eps)
@@ -70,17 +84,97 @@ def layer(w, config, name, x, bias):
     return layer_norm(w, f"{name}.output", linear(w, f"{name}.output.dense", inner) + x, eps), maps
 
 
-def bert(w, config, input_ids, attention_mask, token_type_ids):
-    """BertModel.forward, L919-1047. attention_mask [B, T] becomes 0 where a key counts and the dtype's minimum where not."""
-    b, t = input_ids.shape
-    dtype = w["embeddings.word_embeddings.weight"].dtype
-    bias = (1.0 - attention_mask[:, None, None, :].to(dtype)) * torch.finfo(dtype).min
-    x = embeddings(w, config, input_ids, token_type_ids, torch.arange(t).expand(b, t))
+def bert(w, config, input_ids=None, attention_mask=None, token_type_ids=None, position_ids=None, inputs_embeds=None, add_pooling_layer=True):
+    """BertModel.forward, L623-686: ids or inputs_embeds [B, T, H]; what is left out is ones (the mask), zeros (types), columns (positions).
+    The mask becomes 0 where a key counts and the dtype's minimum where not (L704-708)."""
+    words = w["embeddings.word_embeddings.weight"][input_ids] if inputs_embeds is None else inputs_embeds
+    b, t, _ = words.shape
+    dtype = words.dtype
+    mask = torch.ones(b, t) if attention_mask is None else attention_mask
+    types = torch.zeros(b, t, dtype=torch.long) if token_type_ids is None else token_type_ids
+    positions = torch.arange(t).expand(b, t) if position_ids is None else position_ids
+    bias = (1.0 - mask[:, None, None, :].to(dtype)) * torch.finfo(dtype).min
+    x = embeddings(w, config, words, types, positions)
     hidden, maps = [x], []
     for i in range(config["num_hidden_layers"]):
         x, m = layer(w, config, f"encoder.layer.{i}", x, bias)
         hidden.append(x)
         maps.append(m)
-    # BertPooler.forward, L660-666: tanh of the dense of column 0.
-    pooled = torch.tanh(linear(w, "pooler.dense", x[:, 0]))
-    return {"last_hidden_state": x, "pooler_output": pooled, "hidden_states": hidden, "attentions": maps}
+    pooled = {"pooler_output": pooler(w, x)} if add_pooling_layer else {}
+    return {"last_hidden_state": x, **pooled, "hidden_states": hidden, "attentions": maps}
+
+
+def pooler(w, x):
+    """BertPooler.forward, L457-463: tanh of the dense of column 0."""
+    return torch.tanh(linear(w, "pooler.dense", x[:, 0]))
+
+
+def predictions(w, config, x):
+    """BertLMPredictionHead.forward, L493-496, after BertPredictionHeadTransform, L476-480. A tied decoder is the word table with
+    cls.predictions.bias (_tied_weights_keys, L728-731)."""
+    name = "cls.predictions.transform"
+    x = layer_norm(w, name, ACT[config["hidden_act"]](linear(w, f"{name}.dense", x)), config["layer_norm_eps"])
+    if config["tie_word_embeddings"]:
+        return F.linear(x, w["embeddings.word_embeddings.weight"], w["cls.predictions.bias"])
+    return linear(w, "cls.predictions.decoder", x)
+
+
+def BertModel(w, config, **inputs):
+    return bert(w, config, **inputs)
+
+
+def BertForPreTraining(w, config, **inputs):
+    """BertForPreTraining.forward, L751-816, with BertPreTrainingHeads, L525-528."""
+    outputs = bert(w, config, **inputs)
+    return {
+        "prediction_logits": predictions(w, config, outputs["last_hidden_state"]),
+        "seq_relationship_logits": linear(w, "cls.seq_relationship", outputs["pooler_output"]),
+    }
+
+
+def BertForMaskedLM(w, config, **inputs):
+    """BertForMaskedLM.forward, L939-976."""
+    return {"logits": predictions(w, config, bert(w, config, **inputs, add_pooling_layer=False)["last_hidden_state"])}
+
+
+def BertForNextSentencePrediction(w, config, **inputs):
+    """BertForNextSentencePrediction.forward, L996-1057."""
+    return {"logits": linear(w, "cls.seq_relationship", bert(w, config, **inputs)["pooler_output"])}
+
+
+def BertForSequenceClassification(w, config, **inputs):
+    """BertForSequenceClassification.forward, L1084-1137: problem_type changes the loss only, dropout nothing when not training."""
+    return {"logits": linear(w, "classifier", bert(w, config, **inputs)["pooler_output"])}
+
+
+def BertForMultipleChoice(w, config, **inputs):
+    """BertForMultipleChoice.forward, L1157-1231: inputs [B, C, T] (inputs_embeds [B, C, T, H]) as B * C rows."""
+    choices = next(iter(inputs.values())).shape[1]
+    flat = {name: value.flatten(0, 1) for name, value in inputs.items()}
+    return {"logits": linear(w, "classifier", bert(w, config, **flat)["pooler_output"]).view(-1, choices)}
+
+
+def BertForTokenClassification(w, config, **inputs):
+    """BertForTokenClassification.forward, L1252-1287."""
+    return {"logits": linear(w, "classifier", bert(w, config, **inputs, add_pooling_layer=False)["last_hidden_state"])}
+
+
+def BertForQuestionAnswering(w, config, **inputs):
+    """BertForQuestionAnswering.forward, L1304-1355."""
+    logits = linear(w, "qa_outputs", bert(w, config, **inputs, add_pooling_layer=False)["last_hidden_state"])
+    return {"start_logits": logits[..., 0], "end_logits": logits[..., 1]}
+
+
+HEADS = {
+    head.__name__: head
+    for head in (
+        BertModel,
+        BertForPreTraining,
+        BertForMaskedLM,
+        BertForNextSentencePrediction,
+        BertForSequenceClassification,
+        BertForMultipleChoice,
+        BertForTokenClassification,
+        BertForQuestionAnswering,
+    )
+}

@@ -15,7 +15,7 @@ import bert_reference as reference
 import safetensors_io
 
 torch.set_num_threads(1)
-VERSIONS = {"torch": torch.__version__, "python": platform.python_version(), "transformers commit": "347001237a8ff845fc23f678107fc505361f9f13"}
+VERSIONS = {"torch": torch.__version__, "python": platform.python_version(), "transformers": "5.18.0"}
 BASE = {"hidden_act": "gelu", "layer_norm_eps": 1e-12, "type_vocab_size": 2, "num_hidden_layers": 2, "vocab_size": 61, "max_position_embeddings": 40}
 CONFIGS = {
     "tiny": {"hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64, "vocab_size": 100},
@@ -104,7 +104,7 @@ def masked(name, tensor, mask):
         return tensor * m[:, None, :, None] * m[:, None, None, :]
     if name == "pooler_output":
         return tensor * m[:, :1]  # where column 0 is masked the reference pools a masked position: not compared
-    return tensor * m[:, :, None]
+    return tensor * m.view(*m.shape, *[1] * (tensor.dim() - 2))
 
 
 def golden_bert(name, seed, dtype=torch.float32, prefix="", folder=None):

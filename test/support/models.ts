@@ -1,5 +1,6 @@
 // Checkpoints made on the spot, for tests that need weights and no golden file.
 import { random } from './random.ts'
+import { writeSafetensors } from './safetensors.ts'
 
 export interface TinyConfig {
   hidden_size?: number
@@ -9,10 +10,16 @@ export interface TinyConfig {
   vocab_size?: number
   max_position_embeddings?: number
   hidden_act?: string
+  architectures?: string[]
+  tie_word_embeddings?: boolean
+  id2label?: Record<number, string>
 }
 
+/** Heads that a checkpoint may hold beside the trunk. */
+export type HeadTensors = 'cls' | 'classifier' | 'qa_outputs'
+
 /** A Hugging Face checkpoint as files in memory, with seeded weights of a sensible scale. */
-export function checkpoint(tiny: TinyConfig = {}, seed = 1): Record<string, Uint8Array> {
+export function checkpoint(tiny: TinyConfig = {}, seed = 1, heads: readonly HeadTensors[] = []): Record<string, Uint8Array> {
   const config = {
     architectures: ['BertModel'],
     model_type: 'bert',
@@ -52,22 +59,21 @@ export function checkpoint(tiny: TinyConfig = {}, seed = 1): Record<string, Uint
     norm(`${layer}.output`)
   }
   dense('pooler.dense', h, h)
-
-  const header: Record<string, unknown> = { __metadata__: { format: 'pt' } }
-  let at = 0
-  const values: number[][] = []
-  for (const [name, shape, mean, scale] of tensors) {
-    const count = shape.reduce((product, n) => product * n, 1)
-    header[name] = { dtype: 'F32', shape, data_offsets: [at, at + count * 4] }
-    at += count * 4
-    values.push(Array.from({ length: count }, () => mean + scale * (next() * 2 - 1) * Math.sqrt(3)))
+  if (heads.includes('classifier')) dense('classifier', Object.keys(tiny.id2label ?? { 0: '', 1: '' }).length, h)
+  if (heads.includes('qa_outputs')) dense('qa_outputs', 2, h)
+  if (heads.includes('cls')) {
+    dense('cls.predictions.transform.dense', h, h)
+    norm('cls.predictions.transform')
+    tensors.push(['cls.predictions.bias', [vocab], 0, 0.1])
+    dense('cls.seq_relationship', 2, h)
   }
-  const text = new TextEncoder().encode(JSON.stringify(header))
-  const padded = Math.ceil(text.length / 8) * 8
-  const file = new Uint8Array(8 + padded + at).fill(32, 8, 8 + padded)
-  new DataView(file.buffer).setUint32(0, padded, true)
-  file.set(text, 8)
-  new Float32Array(file.buffer, 8 + padded).set(values.flat())
+
+  const file = writeSafetensors(
+    tensors.map(([name, shape, mean, scale]) => {
+      const count = shape.reduce((product, n) => product * n, 1)
+      return [name, shape, Array.from({ length: count }, () => mean + scale * (next() * 2 - 1) * Math.sqrt(3))] as const
+    }),
+  )
   return { 'config.json': new TextEncoder().encode(JSON.stringify(config)), 'model.safetensors': file }
 }
 

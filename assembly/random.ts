@@ -1,0 +1,107 @@
+// Counter-based random numbers: a value depends on its key and its counter alone, so it can be drawn in any order, on any thread, twice.
+import { TableMode } from './abi'
+
+/**
+ * Philox4x32-10 (Salmon and others 2011, Random123): four words of a 128-bit counter under a 64-bit key. Integers only: the same on every
+ * engine and in every build.
+ */
+// @ts-ignore: decorator
+@inline
+export function philox(c0: u32, c1: u32, c2: u32, c3: u32, k0: u32, k1: u32): v128 {
+  for (let round = 0; round < 10; round++) {
+    const p0 = <u64>0xd2511f53 * <u64>c0
+    const p1 = <u64>0xcd9e8d57 * <u64>c2
+    c0 = (<u32>(p1 >> 32)) ^ c1 ^ k0
+    c1 = <u32>p1
+    c2 = (<u32>(p0 >> 32)) ^ c3 ^ k1
+    c3 = <u32>p0
+    k0 += 0x9e3779b9
+    k1 += 0xbb67ae85
+  }
+  const x = i32x4.replace_lane(i32x4.splat(<i32>c0), 1, <i32>c1)
+  return i32x4.replace_lane(i32x4.replace_lane(x, 2, <i32>c2), 3, <i32>c3)
+}
+
+/** log u for 0 < u < 1 in f64, good to 2^-40: u = m 2^e, log m = 2 atanh((m-1)/(m+1)). No product is fused: the same in every build. */
+function logOf(u: f64): f64 {
+  const bits = reinterpret<u64>(u)
+  let e = <f64>(<i32>(bits >> 52) - 1022)
+  let m = reinterpret<f64>((bits & 0x000fffffffffffff) | 0x3fe0000000000000) // 0.5 <= m < 1
+  if (m < 0.7071067811865476) {
+    m *= 2
+    e -= 1
+  }
+  const s = (m - 1) / (m + 1)
+  const z = s * s
+  let p = 2.0 / 15
+  p = p * z + 2.0 / 13
+  p = p * z + 2.0 / 11
+  p = p * z + 2.0 / 9
+  p = p * z + 2.0 / 7
+  p = p * z + 2.0 / 5
+  p = p * z + 2.0 / 3
+  p = p * z + 2
+  return e * 0.6931471805599453 + s * p
+}
+
+/** cos(2 pi u) for 0 <= u < 1 in f64, good to 2^-40: the nearest quarter turn, then Taylor's series up to pi/4. */
+function cosOfTurn(u: f64): f64 {
+  const quarter = nearest(u * 4)
+  const r = (u * 4 - quarter) * 1.5707963267948966
+  const z = r * r
+  const even = 1 + z * (-1.0 / 2 + z * (1.0 / 24 + z * (-1.0 / 720 + z * (1.0 / 40320 + z * (-1.0 / 3628800 + z * (1.0 / 479001600))))))
+  const odd = r * (1 + z * (-1.0 / 6 + z * (1.0 / 120 + z * (-1.0 / 5040 + z * (1.0 / 362880 + z * (-1.0 / 39916800))))))
+  switch ((<i32>quarter) & 3) {
+    case 0:
+      return even
+    case 1:
+      return -odd
+    case 2:
+      return -even
+    default:
+      return odd
+  }
+}
+
+/** A word to the middle of one of 2^32 steps of 0..1. */
+// @ts-ignore: decorator
+@inline
+function unit(word: i32): f64 {
+  return (<f64>(<u32>word) + 0.5) * 2.3283064365386963e-10
+}
+
+/** A standard normal value from two words: Box and Muller's. */
+// @ts-ignore: decorator
+@inline
+function normal(a: i32, b: i32): f64 {
+  return sqrt(-2 * logOf(unit(a))) * cosOfTurn(unit(b))
+}
+
+/**
+ * Rows 0..rows-1 of a weight [rows][k] = deviation * normal, in its resident layout (TableMode). A value depends on seed, stream, row and
+ * column: not on the layout, nor on how many rows there are.
+ */
+export function fillNormal(
+  target: usize,
+  row0: i32,
+  rows: i32,
+  k: i32,
+  mode: i32,
+  seedLow: i32,
+  seedHigh: i32,
+  stream: i32,
+  deviation: f64,
+): void {
+  const panel = (mode & TableMode.Panel) != 0
+  const step: usize = panel ? 32 : 4
+  for (let row = row0; row < rows; row++) {
+    let to = panel ? target + ((<usize>(row >> 3) * <usize>k) << 5) + ((<usize>(row & 7)) << 2) : target + ((<usize>row * <usize>k) << 2)
+    for (let j = 0; j < k; j += 2) {
+      const words = philox(<u32>(j >> 1), <u32>row, <u32>stream, 0, <u32>seedLow, <u32>seedHigh)
+      store<f32>(to, <f32>(deviation * normal(i32x4.extract_lane(words, 0), i32x4.extract_lane(words, 1))))
+      to += step
+      if (j + 1 < k) store<f32>(to, <f32>(deviation * normal(i32x4.extract_lane(words, 2), i32x4.extract_lane(words, 3))))
+      to += step
+    }
+  }
+}

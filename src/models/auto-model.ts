@@ -1,0 +1,64 @@
+import { BertletError, expected, nearest } from '../errors.ts'
+import type { Source } from '../weights/source.ts'
+import * as headed from './bert-for.ts'
+import type { LogitsOutput, PreTrainingOutput, QuestionAnsweringOutput } from './bert-for.ts'
+import { BertModel, type BertModelOutput } from './bert-model.ts'
+import { BertConfig } from './config.ts'
+import { load, openSource, readConfig } from './load.ts'
+import { estimate, type Estimate } from './estimate.ts'
+import type { BertPreTrainedModel, ModelClass, PredictionInputs } from './model.ts'
+import type { LoadOptions } from './options.ts'
+
+/** The classes that `architectures` may name. */
+export const MODELS = { BertModel, ...headed } as const
+
+/** A model whose class is known when it is loaded: its outputs are those of its head. */
+export interface AnyModel extends BertPreTrainedModel {
+  (inputs: PredictionInputs): Promise<AnyOutput>
+}
+
+export type AnyOutput = Partial<BertModelOutput & LogitsOutput & PreTrainingOutput & QuestionAnsweringOutput>
+
+/** Of BERT too, and out of scope. */
+const DECODERS = ['BertLMHeadModel', 'BertGenerationDecoder', 'BertGenerationEncoder']
+
+/** The class that a config's `architectures` names; BertModel where it names none. */
+export function modelClass({ architectures }: Pick<BertConfig, 'architectures'>): ModelClass<AnyModel> {
+  const [name = 'BertModel'] = architectures
+  if (Object.hasOwn(MODELS, name)) return MODELS[name as keyof typeof MODELS] as unknown as ModelClass<AnyModel>
+  if (DECODERS.includes(name)) {
+    throw new BertletError(
+      'unsupported',
+      `config.json: architectures names ${name}, a decoder`,
+      'bertlet runs encoders; decoders are out of scope',
+    )
+  }
+  const known = Object.keys(MODELS)
+  const near = nearest(name, known)
+  throw expected('config.json: architectures', `one of ${known.join(', ')}`, name, near && `Did you mean ${near}?`, 'unsupported')
+}
+
+/** The model that a checkpoint's `architectures` names. */
+export const AutoModel = {
+  /**
+   * Loads a checkpoint with the head that its config.json names.
+   *
+   *     const model = await AutoModel.fromPretrained('folder')
+   */
+  async fromPretrained(from: string | Source, options: LoadOptions = {}): Promise<AnyModel> {
+    const source = openSource(from)
+    const type = modelClass(await readConfig(source, options.signal))
+    return new type(await load(source, type.headFor(options), options))
+  },
+
+  /** The Python name of fromPretrained(). */
+  from_pretrained(from: string | Source, options: LoadOptions = {}): Promise<AnyModel> {
+    return AutoModel.fromPretrained(from, options)
+  },
+
+  /** Bytes of weights, arena and plan, told from config.json alone. */
+  async estimate(from: string | Source | BertConfig, options: LoadOptions = {}): Promise<Estimate> {
+    const config = from instanceof BertConfig ? from : await readConfig(openSource(from), options.signal)
+    return estimate(config, modelClass(config).headFor(options), options)
+  },
+} as const

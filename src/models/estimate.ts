@@ -1,0 +1,47 @@
+import { Engine, resolveThreads, runBytes, SYNC_BYTES } from '../engine/engine.ts'
+import { weightBytes } from '../engine/store.ts'
+import { lower } from '../graph/plan.ts'
+import type { Source } from '../weights/source.ts'
+import { roundUp } from './batch.ts'
+import { BertConfig } from './config.ts'
+import { headParameters, type Head } from './heads.ts'
+import { openSource, readConfig, trunkLayout } from './load.ts'
+import { checkLoadOptions, withLabels, type LoadOptions } from './options.ts'
+import { trunkParameters } from './parameters.ts'
+import { headVariant, inferenceGraph } from './variant.ts'
+
+/** Bytes, told before anything is loaded. */
+export interface Estimate {
+  readonly weights: number
+  /** Activations and scratch of a full chunk. */
+  readonly arena: number
+  readonly plan: number
+  readonly total: number
+}
+
+/** The bytes that a model takes, by the same planner that will lay it out; only the config is read. */
+export async function estimate(from: string | Source | BertConfig, head: Head, options: LoadOptions): Promise<Estimate> {
+  const { budget, attention } = checkLoadOptions(options)
+  const { threads } = resolveThreads(options.threads)
+  const read = from instanceof BertConfig ? from : await readConfig(openSource(from), options.signal)
+  const config = withLabels(read, options)
+  const trunk = trunkLayout(head, config)
+  const engine = await Engine.create(0)
+  try {
+    const { base, tile } = engine.store.kernels
+    const longest = Math.min(budget, config.max_position_embeddings)
+    const sequences = Math.max(1, Math.floor(budget / longest))
+    const bound = roundUp({ tokens: budget, sequences, longest, squares: 0, selected: 0 })
+    const variant = headVariant({ head, config, trunk, place: '', poolerPlace: '' }, attention, {})
+    const plan = lower(inferenceGraph(variant), bound, tile, () => 0)
+    const weights = [...trunkParameters(config, trunk), ...headParameters(head, config)].reduce(
+      (sum, { shape, layout }) => sum + weightBytes({ shape, layout: layout === 'panel' ? 'panel' : 'rows' }),
+      0,
+    )
+    const arena = runBytes(plan, threads)
+    const total = base + SYNC_BYTES + weights + plan.words.byteLength + arena
+    return { weights, arena, plan: plan.words.byteLength, total }
+  } finally {
+    await engine.dispose()
+  }
+}

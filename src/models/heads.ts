@@ -1,0 +1,154 @@
+// What each of Hugging Face's BERT classes puts on the trunk: its parameters and its part of the graph.
+import type { Graph } from '../graph/graph.ts'
+import { gather, linear } from '../graph/ops.ts'
+import { SELECTED, type Tensor } from '../graph/tensor.ts'
+import type { Parameters } from './bert.ts'
+import { hiddenAct, INPUTS, pooler, wordTable, type TrunkLayout } from './bert.ts'
+import type { BertConfig } from './config.ts'
+import { dense, norm, pooling, type ParameterSpec } from './parameters.ts'
+
+/** Where a head is built. */
+export interface HeadSite {
+  readonly g: Graph
+  readonly config: BertConfig
+  readonly trunk: TrunkLayout
+  /** The head's parameters in the store. */
+  readonly p: Parameters
+  /** The last hidden state, [T][H]. */
+  readonly last: Tensor
+  /** tanh of the pooler's dense layer, [B][H]. */
+  pooled(): Tensor
+  /** Whether word scores are wanted of selected tokens only. */
+  readonly selected: boolean
+}
+
+export interface Head {
+  /** The class's name in Hugging Face transformers, as it stands in `architectures`. */
+  readonly architecture: string
+  readonly pooler: boolean
+  /** Whether it scores every word of the vocabulary, so that the tied word table multiplies too. */
+  readonly decodes: boolean
+  /** The head's own parameters, without the pooler. */
+  parameters(config: BertConfig): ParameterSpec[]
+  /** Outputs by name. */
+  build(site: HeadSite): Record<string, Tensor>
+}
+
+const NONE = (): ParameterSpec[] => []
+
+/** BertModel: the pooler is its only head. */
+export const BASE: Head = {
+  architecture: 'BertModel',
+  pooler: true,
+  decodes: false,
+  parameters: NONE,
+  build: ({ last, pooled }) => ({ last_hidden_state: last, pooler_output: pooled() }),
+}
+
+/** BertModel with `add_pooling_layer: false`. */
+export const BASE_WITHOUT_POOLER: Head = { ...BASE, pooler: false, build: ({ last }) => ({ last_hidden_state: last }) }
+
+export const MASKED_LM: Head = {
+  architecture: 'BertForMaskedLM',
+  pooler: false,
+  decodes: true,
+  parameters: predictionParameters,
+  build: (site) => ({ logits: predictions(site) }),
+}
+
+export const NEXT_SENTENCE: Head = {
+  architecture: 'BertForNextSentencePrediction',
+  pooler: true,
+  decodes: false,
+  parameters: (config) => dense('cls.seq_relationship', 2, config.hidden_size),
+  build: ({ p, config, pooled }) => ({ logits: p.dense('cls.seq_relationship', pooled(), 2, config.hidden_size) }),
+}
+
+export const PRE_TRAINING: Head = {
+  architecture: 'BertForPreTraining',
+  pooler: true,
+  decodes: true,
+  parameters: (config) => [...predictionParameters(config), ...NEXT_SENTENCE.parameters(config)],
+  build: (site) => ({ prediction_logits: predictions(site), seq_relationship_logits: NEXT_SENTENCE.build(site).logits! }),
+}
+
+export const SEQUENCE_CLASSIFICATION: Head = {
+  architecture: 'BertForSequenceClassification',
+  pooler: true,
+  decodes: false,
+  parameters: (config) => classifier(config.num_labels, config.hidden_size),
+  build: ({ p, config, pooled }) => ({ logits: p.dense('classifier', pooled(), config.num_labels, config.hidden_size) }),
+}
+
+/** One score a choice; the class shapes them [B, C]. */
+export const MULTIPLE_CHOICE: Head = {
+  architecture: 'BertForMultipleChoice',
+  pooler: true,
+  decodes: false,
+  parameters: (config) => dense('classifier', 1, config.hidden_size),
+  build: ({ p, config, pooled }) => ({ logits: p.dense('classifier', pooled(), 1, config.hidden_size) }),
+}
+
+export const TOKEN_CLASSIFICATION: Head = {
+  architecture: 'BertForTokenClassification',
+  pooler: false,
+  decodes: false,
+  parameters: SEQUENCE_CLASSIFICATION.parameters,
+  build: ({ p, config, last }) => ({ logits: p.dense('classifier', last, config.num_labels, config.hidden_size) }),
+}
+
+/** Start and end scores, [T][2]; the class parts them. */
+export const QUESTION_ANSWERING: Head = {
+  architecture: 'BertForQuestionAnswering',
+  pooler: false,
+  decodes: false,
+  parameters: (config) => dense('qa_outputs', 2, config.hidden_size),
+  build: ({ p, config, last }) => ({ logits: p.dense('qa_outputs', last, 2, config.hidden_size) }),
+}
+
+function classifier(labels: number, h: number): ParameterSpec[] {
+  const why = `config.json names ${labels} ${labels === 1 ? 'label' : 'labels'} in id2label or num_labels`
+  return dense('classifier', labels, h).map((spec) => ({ ...spec, why }))
+}
+
+const DECODER = 'cls.predictions.decoder'
+const TRANSFORM = 'cls.predictions.transform'
+
+/**
+ * The masked-word head. A tied decoder is the word table with `cls.predictions.bias`; one of its own has a bias of its own, which transformers 4
+ * knows under the other name: it is saved under both.
+ */
+function predictionParameters(config: BertConfig): ParameterSpec[] {
+  const { hidden_size: h, vocab_size: vocab } = config
+  const bias = 'cls.predictions.bias'
+  const vector = { shape: [vocab], layout: 'vector', init: 'zeros' } as const
+  return [
+    ...dense(`${TRANSFORM}.dense`, h, h),
+    ...norm(TRANSFORM, h),
+    ...(config.tie_word_embeddings
+      ? [{ ...vector, name: bias, aliases: [`${DECODER}.bias`] }]
+      : [
+          { name: `${DECODER}.weight`, shape: [vocab, h], layout: 'panel', init: 'normal' } as const,
+          { ...vector, name: `${DECODER}.bias`, aliases: [bias], copies: [bias] },
+        ]),
+  ]
+}
+
+/** Scores of every word: [T][V], or [R][V] of the selected tokens. */
+function predictions({ g, p, config, trunk, last, selected }: HeadSite): Tensor {
+  const { hidden_size: h, vocab_size: vocab, layer_norm_eps: eps } = config
+  const x = selected ? gather(g, last, g.input(INPUTS.selected, [SELECTED])) : last
+  const transformed = p.norm(TRANSFORM, hiddenAct(g, config, p.dense(`${TRANSFORM}.dense`, x, h, h)), h, eps)
+  if (!config.tie_word_embeddings) return p.dense(DECODER, transformed, vocab, h)
+  return linear(g, transformed, wordTable(g, config, trunk), p.vector('cls.predictions.bias', vocab))
+}
+
+/** All parameters of a model with a head, in the order of Hugging Face transformers: embeddings, encoder, pooler, head. */
+export function headParameters(head: Head, config: BertConfig): ParameterSpec[] {
+  return [...(head.pooler ? pooling(config) : []), ...head.parameters(config)]
+}
+
+/** Builds a head over encoded tokens and names its outputs. */
+export function buildHead(head: Head, site: Omit<HeadSite, 'pooled'>, poolerPlace: Parameters): Record<string, Tensor> {
+  return head.build({ ...site, pooled: () => pooler(site.g, poolerPlace, site.config, site.last) })
+}

@@ -1,0 +1,86 @@
+// The options of models, with their checks and defaults.
+import { checkOptions, expected, nearest } from '../errors.ts'
+import type { ProgressEvent } from '../weights/load.ts'
+import { BertConfig, type ProblemType } from './config.ts'
+import { checkSeed } from './initialize.ts'
+
+export type AttentionImplementation = 'eager' | 'sdpa'
+
+/** How a model runs, however it came to be. */
+export interface RunOptions {
+  /** Compute workers; one per core by default. 0 computes on the calling thread, in slices. */
+  readonly threads?: number
+  /** `f32`, the same as `fp32`. */
+  readonly dtype?: 'f32' | 'fp32'
+  /** `sdpa` (default): fused, never stores the scores. `eager`: the plain chain of ops. */
+  readonly attn_implementation?: AttentionImplementation
+  /** Most tokens that are computed together, 1024 by default. Bounds memory; the results do not depend on it. */
+  readonly budget?: number
+  /** Of fresh weights; 0 by default. */
+  readonly seed?: number
+  /** BertModel: without it there is no pooler and no `pooler_output`. True by default. */
+  readonly add_pooling_layer?: boolean
+}
+
+/** What config.json says of labels, said otherwise. */
+export interface LabelOptions {
+  readonly num_labels?: number
+  readonly id2label?: Readonly<Record<number, string>>
+  readonly label2id?: Readonly<Record<string, number>>
+  readonly problem_type?: ProblemType
+}
+
+export interface LoadOptions extends RunOptions, LabelOptions {
+  /** Gives fresh values to what the checkpoint lacks: a new head. Without it a missing tensor is an error. */
+  readonly initialize_missing?: boolean
+  readonly signal?: AbortSignal
+  readonly progress_callback?: (event: ProgressEvent) => void
+}
+
+export const RUN_OPTIONS: readonly (keyof RunOptions)[] = ['threads', 'dtype', 'attn_implementation', 'budget', 'seed', 'add_pooling_layer']
+export const LABEL_OPTIONS: readonly (keyof LabelOptions)[] = ['num_labels', 'id2label', 'label2id', 'problem_type']
+
+export const LOAD_OPTIONS: readonly (keyof LoadOptions)[] = [
+  ...RUN_OPTIONS,
+  ...LABEL_OPTIONS,
+  'initialize_missing',
+  'signal',
+  'progress_callback',
+]
+
+/** Checks the options of fromPretrained() and gives their defaults. */
+export function checkLoadOptions(options: LoadOptions): { budget: number; attention: AttentionImplementation } {
+  checkOptions('fromPretrained', options, LOAD_OPTIONS)
+  flag('initialize_missing', options.initialize_missing)
+  return checkRunOptions(options)
+}
+
+export function checkRunOptions(options: RunOptions): { budget: number; attention: AttentionImplementation } {
+  const { dtype = 'f32', attn_implementation: attention = 'sdpa', budget = 1024, seed = 0 } = options
+  oneOf('dtype', dtype, ['f32', 'fp32'])
+  oneOf('attn_implementation', attention, ['sdpa', 'eager'])
+  if (!Number.isInteger(budget) || budget < 1) throw expected('budget', 'a whole number of tokens, 1 or more', budget)
+  flag('add_pooling_layer', options.add_pooling_layer)
+  checkSeed(seed)
+  return { budget, attention }
+}
+
+function flag(name: string, value: unknown): void {
+  if (value !== undefined && typeof value !== 'boolean') throw expected(name, 'true or false', value)
+}
+
+function oneOf(name: string, value: string, known: readonly string[]): void {
+  if (known.includes(value)) return
+  const near = typeof value === 'string' ? nearest(value, known) : undefined
+  throw expected(name, `one of ${known.join(', ')}`, value, near && `Did you mean ${near}?`)
+}
+
+/** A config with the labels that a caller names. */
+export function withLabels(config: BertConfig, options: LabelOptions): BertConfig {
+  const given = Object.fromEntries(LABEL_OPTIONS.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]])))
+  if (Object.keys(given).length === 0) return config
+  const { id2label, label2id, ...rest } = config.toJSON()
+  // Labels that are told anew take the place of the file's, names and numbers together.
+  const labels = 'num_labels' in given || 'id2label' in given || 'label2id' in given ? {} : { id2label, label2id }
+  return new BertConfig({ ...rest, ...labels, ...given }, 'options')
+}
