@@ -31,10 +31,12 @@ function* texts(count: number): Generator<string> {
 }
 
 describe('standard input', () => {
-  it('of 200,000 lines goes through a heap that cannot hold them', async () => {
-    const count = 200_000
+  it.each([
+    ['tokenize', 200_000],
+    ['embed', 40_000],
+  ])('goes through %s in %i lines, and a heap that cannot hold them', async (command, count) => {
     const env = { NODE_OPTIONS: '--max-old-space-size=24 --max-semi-space-size=2' }
-    const child = start(['tokenize', '--model', model], { env })
+    const child = start([command, '--model', model], { env })
     Readable.from(texts(count)).pipe(child.stdin)
     let [found, bytes] = [0, 0]
     child.stdout.on('data', (chunk: Buffer) => {

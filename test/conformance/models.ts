@@ -50,6 +50,8 @@ const autoModel = SHAPES.map(([architecture, heads, outputs]): ConformanceCase =
   run: () =>
     using(AutoModel.fromPretrained(source({ architectures: [architecture] }, heads), one), async (model) => {
       same(model.info().architecture, architecture, 'architecture')
+      const { weights } = await AutoModel.estimate(source({ architectures: [architecture] }), one)
+      same(model.info().bytes.weights, weights, 'bytes of weights as estimated')
       const columns = batch.input_ids[0]!.length
       const dims = Object.fromEntries(Object.entries(await model(batch)).map(([name, output]) => [name, (output as Tensor).dims]))
       const wanted = Object.fromEntries(Object.entries(outputs).map(([name, dims]) => [name, dims.map((n) => (n === 37 ? columns : n))]))
