@@ -53,6 +53,7 @@ describe('bertlet', () => {
       expect((await run('--help')).stdout).toMatch(new RegExp(`^  ${name} `, 'm'))
       const { code, stdout } = await run(name, '--help')
       expect(code).toBe(0)
+      expect((await run(name, '--version')).stdout).toBe(`${version}\n`)
       expect(stdout).toMatch(/--model <model>/)
       expect(stdout).toMatch(/--json/)
       if (name !== 'tokenize') expect(stdout).toMatch(/--threads <n>[^]*--dtype <dtype>/)
