@@ -79,8 +79,12 @@ export const enum Op {
   Normalize = 11,
   /** nll[r] = lse[r] - x[r][label[r]] (0 where label = -100), lse[r] = log sum exp x[r]. dims R, C; operands x [R][C], labels i32[R], nll [R], lse [R]. */
   CrossEntropy = 12,
-  /** total += scale[0] * sum(x), one rank, in order. dims n; operands x [n], scale f32[1], total f32[1]. */
+  /** total += scale[0] * sum(x), one rank, in order. dims n m; operands x [n][m], scale f32[1], total f32[1]. */
   Sum = 13,
+  /** y = loss(x, target), elementwise. mode = ElementLoss; dims n m; operands x, targets f32, y. */
+  ElementLoss = 14,
+  /** Cross-entropy over column c of the rows start..end-1 of x: nll[r] = lse[r] - x[start + label[r]][c] (0 where label = -100). dims R, T, W, c; operands x [T][W], starts i32[R], ends i32[R], labels i32[R], nll [R], lse [R]. */
+  SpanCrossEntropy = 15,
 
   // Gradients. Mode bit GradMode.Accumulate: += instead of =.
   /** dx = scale[0] * (softmax - onehot), zero rows where label = -100. dims R, C; operands x, labels, lse, scale f32[1], dx [R][C]. */
@@ -97,6 +101,10 @@ export const enum Op {
   ColumnSum = 25,
   /** table[index[t]] += dy[t], always accumulates, t in order. mode TableMode; dims T, H, rows of the table; operands dy [T][H], index i32[T], table. */
   Scatter = 26,
+  /** dx = scale[0] * loss'(x). mode = ElementLoss | Accumulate; dims n m; operands x, targets f32, scale f32[1], dx. */
+  ElementLossGrad = 27,
+  /** dx[t][c] += scale[0] * (softmax - onehot), always accumulates; spans must not overlap. dims R, T, W, c; operands x, starts, ends, labels, lse, scale f32[1], dx [T][W]. */
+  SpanCrossEntropyGrad = 28,
 
   // Memory and optimizer.
   /** x = value. dims n m; operands x; floats value. */
@@ -125,6 +133,12 @@ export const enum Activation {
   Silu = 5,
   Tanh = 6,
   Mask = 15,
+}
+
+export const enum ElementLoss {
+  Squared = 0, // (x - t)^2
+  Binary = 1, // -t log s(x) - (1 - t) log(1 - s(x)), s the logistic function
+  Mask = 1,
 }
 
 /** Bits of a record's mode beyond Activation.Mask. */

@@ -8,7 +8,7 @@ import { activation, activationGrad, add, copy, fill } from './kernels/elementwi
 import { embedding, gather, scatter } from './kernels/embedding'
 import { gemm } from './kernels/gemm'
 import { layerNorm, layerNormGrad, layerNormParamGrad } from './kernels/layernorm'
-import { crossEntropy, crossEntropyGrad } from './kernels/loss'
+import { crossEntropy, crossEntropyGrad, elementLoss, elementLossGrad, spanCrossEntropy, spanCrossEntropyGrad } from './kernels/loss'
 import { adamW } from './kernels/optimizer'
 import { columnSum, meanPool, normalize, sum } from './kernels/reduce'
 import { softmax, softmaxGrad } from './kernels/softmax'
@@ -70,6 +70,12 @@ function dispatch(op: i32, r: usize): bool {
     case Op.Sum:
       sum(r)
       return true
+    case Op.ElementLoss:
+      elementLoss(r)
+      return true
+    case Op.SpanCrossEntropy:
+      spanCrossEntropy(r)
+      return true
     case Op.CrossEntropyGrad:
       crossEntropyGrad(r)
       return true
@@ -90,6 +96,12 @@ function dispatch(op: i32, r: usize): bool {
       return true
     case Op.Scatter:
       scatter(r)
+      return true
+    case Op.ElementLossGrad:
+      elementLossGrad(r)
+      return true
+    case Op.SpanCrossEntropyGrad:
+      spanCrossEntropyGrad(r)
       return true
     case Op.Fill:
       fill(r)

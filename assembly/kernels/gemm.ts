@@ -177,7 +177,14 @@ function tiles(a: usize, lda: usize, rows: i32, panel: usize, kc: i32, c: usize,
   }
 }
 
-/** The micro-kernel: 8 accumulators, 2 loads of B, 4 splats of A for 8 multiply-adds. Inlined once and not unrolled: engines spill otherwise. */
+/**
+ * The micro-kernel: 8 accumulators, 2 loads of B, 4 splats of A for 8 multiply-adds. Inlined once: engines spill otherwise. Four steps of k
+ * a round: with one or two, pointers and loop tests take a fifth of what a 6-wide core issues. The first round skips what kc lacks to a
+ * multiple of four.
+ * The tests and the order of the rows are for V8's scheduler: without a test between steps it loads all four ahead and spills; with it,
+ * it leaves a splat beside what uses it only if the rows come last to first, and first to last in the last step. Six loads in a row cost
+ * Zen 3 a quarter of its speed.
+ */
 // @ts-ignore: decorator
 @inline
 function tile4(
@@ -212,26 +219,83 @@ function tile4(
     x31 = v128.load(c3, 16)
   }
   const end = b + ((<usize>kc) << 5)
+  let skip: usize = (0 - <usize>kc) & 3
+  b -= skip << 5
+  a0 -= skip << 2
+  a1 -= skip << 2
+  a2 -= skip << 2
+  a3 -= skip << 2
   do {
-    const b0 = v128.load(b)
-    const b1 = v128.load(b, 16)
-    let s = v128.load32_splat(a0)
-    x00 = fma(s, b0, x00)
-    x01 = fma(s, b1, x01)
-    s = v128.load32_splat(a1)
-    x10 = fma(s, b0, x10)
-    x11 = fma(s, b1, x11)
-    s = v128.load32_splat(a2)
-    x20 = fma(s, b0, x20)
-    x21 = fma(s, b1, x21)
-    s = v128.load32_splat(a3)
-    x30 = fma(s, b0, x30)
-    x31 = fma(s, b1, x31)
-    a0 += 4
-    a1 += 4
-    a2 += 4
-    a3 += 4
-    b += 32
+    if (skip <= 0) {
+      const b0 = v128.load(b)
+      const b1 = v128.load(b, 16)
+      let s = v128.load32_splat(a3)
+      x30 = fma(s, b0, x30)
+      x31 = fma(s, b1, x31)
+      s = v128.load32_splat(a2)
+      x20 = fma(s, b0, x20)
+      x21 = fma(s, b1, x21)
+      s = v128.load32_splat(a1)
+      x10 = fma(s, b0, x10)
+      x11 = fma(s, b1, x11)
+      s = v128.load32_splat(a0)
+      x00 = fma(s, b0, x00)
+      x01 = fma(s, b1, x01)
+    }
+    if (skip <= 1) {
+      const b0 = v128.load(b, 32)
+      const b1 = v128.load(b, 48)
+      let s = v128.load32_splat(a3, 4)
+      x30 = fma(s, b0, x30)
+      x31 = fma(s, b1, x31)
+      s = v128.load32_splat(a2, 4)
+      x20 = fma(s, b0, x20)
+      x21 = fma(s, b1, x21)
+      s = v128.load32_splat(a1, 4)
+      x10 = fma(s, b0, x10)
+      x11 = fma(s, b1, x11)
+      s = v128.load32_splat(a0, 4)
+      x00 = fma(s, b0, x00)
+      x01 = fma(s, b1, x01)
+    }
+    if (skip <= 2) {
+      const b0 = v128.load(b, 64)
+      const b1 = v128.load(b, 80)
+      let s = v128.load32_splat(a3, 8)
+      x30 = fma(s, b0, x30)
+      x31 = fma(s, b1, x31)
+      s = v128.load32_splat(a2, 8)
+      x20 = fma(s, b0, x20)
+      x21 = fma(s, b1, x21)
+      s = v128.load32_splat(a1, 8)
+      x10 = fma(s, b0, x10)
+      x11 = fma(s, b1, x11)
+      s = v128.load32_splat(a0, 8)
+      x00 = fma(s, b0, x00)
+      x01 = fma(s, b1, x01)
+    }
+    if (skip <= 3) {
+      const b0 = v128.load(b, 96)
+      const b1 = v128.load(b, 112)
+      let s = v128.load32_splat(a0, 12)
+      x00 = fma(s, b0, x00)
+      x01 = fma(s, b1, x01)
+      s = v128.load32_splat(a1, 12)
+      x10 = fma(s, b0, x10)
+      x11 = fma(s, b1, x11)
+      s = v128.load32_splat(a2, 12)
+      x20 = fma(s, b0, x20)
+      x21 = fma(s, b1, x21)
+      s = v128.load32_splat(a3, 12)
+      x30 = fma(s, b0, x30)
+      x31 = fma(s, b1, x31)
+    }
+    skip = 0
+    a0 += 16
+    a1 += 16
+    a2 += 16
+    a3 += 16
+    b += 128
   } while (b < end)
   v128.store(c0, x00)
   v128.store(c0, x01, 16)

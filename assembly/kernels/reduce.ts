@@ -76,6 +76,6 @@ export function sum(r: usize): void {
   const x = operand(r, 0)
   const scale = load<f32>(operand(r, 1))
   let total = load<f32>(operand(r, 2))
-  for (let i: usize = 0; i < <usize>dim(r, 0); i++) total += scale * load<f32>(x + (i << 2))
+  for (let i: usize = 0; i < <usize>(dim(r, 0) * dim(r, 1)); i++) total += scale * load<f32>(x + (i << 2))
   store<f32>(operand(r, 2), total)
 }

@@ -67,7 +67,13 @@ export const RECORDS: { readonly [code: number]: RecordType } = {
   [Op.MeanPool]: { name: 'mean_pool', operands: ['r', 'r', 'w'], extents: ([b, h, t]) => [t! * h!, b! + 1, b! * h!] },
   [Op.Normalize]: { name: 'normalize', operands: ['r', 'w'], inPlace: [1, 0], extents: ([rows, h]) => [rows! * h!, rows! * h!] },
   [Op.CrossEntropy]: { name: 'cross_entropy', operands: ['r', 'r', 'w', 'w'], extents: ([r, c]) => [r! * c!, r!, r!, r!] },
-  [Op.Sum]: { name: 'sum', operands: ['r', 'r', 'a'], extents: ([n]) => [n!, 1, 1] },
+  [Op.Sum]: { name: 'sum', operands: ['r', 'r', 'a'], extents: ([n, m]) => [n! * m!, 1, 1] },
+  [Op.ElementLoss]: { name: 'element_loss', operands: ['r', 'r', 'w'], extents: ([n, m]) => [n! * m!, n! * m!, n! * m!] },
+  [Op.SpanCrossEntropy]: {
+    name: 'span_cross_entropy',
+    operands: ['r', 'r', 'r', 'r', 'w', 'w'],
+    extents: ([r, t, w]) => [t! * w!, r!, r!, r!, r!, r!],
+  },
 
   [Op.CrossEntropyGrad]: {
     name: 'cross_entropy_grad',
@@ -98,6 +104,18 @@ export const RECORDS: { readonly [code: number]: RecordType } = {
   },
   [Op.ColumnSum]: { name: 'column_sum', operands: ['r', 'a'], extents: ([rows, n]) => [rows! * n!, n!] },
   [Op.Scatter]: { name: 'scatter', operands: ['r', 'r', 'a'], extents: ([t, h, rows], mode) => [t! * h!, t!, table(rows!, h!, mode)] },
+
+  [Op.ElementLossGrad]: {
+    name: 'element_loss_grad',
+    operands: ['r', 'r', 'r', 'w'],
+    inPlace: [3, 0],
+    extents: ([n, m]) => [n! * m!, n! * m!, 1, n! * m!],
+  },
+  [Op.SpanCrossEntropyGrad]: {
+    name: 'span_cross_entropy_grad',
+    operands: ['r', 'r', 'r', 'r', 'r', 'r', 'a'],
+    extents: ([r, t, w]) => [t! * w!, r!, r!, r!, r!, 1, t! * w!],
+  },
 
   [Op.Fill]: { name: 'fill', operands: ['w'], extents: ([n, m]) => [n! * m!] },
   [Op.Copy]: { name: 'copy', operands: ['r', 'w'], inPlace: [1, 0], extents: ([n, m]) => [n! * m!, n! * m!] },

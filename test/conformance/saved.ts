@@ -1,5 +1,5 @@
 // What savePretrained writes is what Hugging Face transformers would: names, dtypes and shapes of a list made by it (test/golden/names.json).
-import type { Source } from '../../src/index.ts'
+import type { BertPreTrainedModel, Source } from '../../src/index.ts'
 import { memorySource } from '../../src/weights/source.ts'
 import { random } from '../support/random.ts'
 import { readSafetensors, writeSafetensors } from '../support/safetensors.ts'
@@ -7,8 +7,10 @@ import { check, same, type ConformanceCase, type Files } from './case.ts'
 import { HEADS, inputsOf, readHeads, type Head } from './golden-heads.ts'
 import { CLASSES, HERE, pick, sameBits, using, type AnyModel, type Output } from './heads.ts'
 
-/** A folder in memory that savePretrained writes to. */
-async function save(model: AnyModel): Promise<Record<string, Uint8Array<ArrayBuffer>>> {
+/** The files that savePretrained writes. */
+export async function save(
+  model: Pick<BertPreTrainedModel, 'savePretrained'> | AnyModel,
+): Promise<Record<string, Uint8Array<ArrayBuffer>>> {
   const files: Record<string, Uint8Array<ArrayBuffer>> = {}
   await model.savePretrained({
     write: async (name: string, pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) => {

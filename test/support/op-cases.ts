@@ -1,6 +1,7 @@
 // THE table of op cases: parity on every build, gradients against finite differences, 1..4 threads, guard zones, and benchmarks.
 import type { OpCase } from './op-cases/case.ts'
-import { elementwise, losses, optimizer, reductions } from './op-cases/elements.ts'
+import { elementwise, optimizer, reductions } from './op-cases/elements.ts'
+import { elementLosses, losses, spanLosses } from './op-cases/losses.ts'
 import { attention, bmm, gemm } from './op-cases/products.ts'
 import { embedding, layerNorm, softmax } from './op-cases/rows.ts'
 
@@ -17,6 +18,8 @@ export function opCases(): OpCase[] {
     ...elementwise(),
     ...reductions(),
     ...losses(),
+    ...spanLosses(),
+    ...elementLosses(),
     ...optimizer(),
   ]
 }

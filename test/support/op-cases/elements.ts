@@ -1,13 +1,12 @@
-// Elementwise ops, reductions, losses, the optimizer.
+// Elementwise ops, reductions, the optimizer.
 import { GradMode, Op } from '../../../assembly/abi.ts'
-import { activate, finiteDifferences, softmaxRow, type Numbers } from '../reference.ts'
+import { activate, type Numbers } from '../reference.ts'
 import {
   EPS,
   type Operand,
   type OpCase,
   seeded,
   floats,
-  ints,
   read,
   written,
   added,
@@ -154,61 +153,9 @@ export function* reductions(): Generator<OpCase> {
       name: `sum of ${rows * n}`,
       op: Op.Sum,
       mode: 0,
-      dims: [rows * n],
+      dims: [rows, n],
       operands: [read(x), read(scale), added([total], (rows * n + 2) * EPS * rows * n)],
       floats: [],
-    }
-  }
-}
-
-export function* losses(): Generator<OpCase> {
-  for (const [rows, classes] of [
-    [1, 1],
-    [6, 2],
-    [9, 11],
-    [4, 1003],
-  ] as const) {
-    for (const accumulate of [false, true]) {
-      seeded(rows * classes)
-      const x = floats(rows * classes, 3)
-      const labels = ints(rows, classes)
-      if (rows > 2) labels[1] = -100
-      const row = (i: number): Float64Array => Float64Array.from(x.subarray(i * classes, i * classes + classes))
-      const lse = Float64Array.from({ length: rows }, (_, i) => Math.log(row(i).reduce((sum, value) => sum + Math.exp(value), 0)))
-      const nll = map(labels, (label, i) => (label === -100 ? 0 : lse[i]! - x[i * classes + label]!))
-      const bound = (classes / 4 + 12) * EPS * 16
-      if (!accumulate) {
-        yield {
-          name: `cross-entropy ${rows}x${classes}`,
-          op: Op.CrossEntropy,
-          mode: 0,
-          dims: [rows, classes],
-          operands: [read(x), read(labels), written(nll, bound), written(lse, bound)],
-          floats: [],
-        }
-      }
-      const scale = Float32Array.of(0.2)
-      const dx = new Float64Array(rows * classes)
-      labels.forEach((label, i) => {
-        if (label === -100) return
-        const loss = (at: Float64Array): number[] => [Math.log(at.reduce((sum, value) => sum + Math.exp(value), 0)) - at[label]!]
-        const closed = map(softmaxRow(row(i)), (p, j) => scale[0]! * (p - (j === label ? 1 : 0)))
-        dx.set(classes > 20 ? closed : finiteDifferences(loss, row(i), scale), i * classes)
-      })
-      yield {
-        name: `cross-entropy gradient ${rows}x${classes}${accumulate ? ' +=' : ''}`,
-        op: Op.CrossEntropyGrad,
-        mode: accumulate ? GradMode.Accumulate : 0,
-        dims: [rows, classes],
-        operands: [
-          read(x),
-          read(labels),
-          read(Float32Array.from(lse)),
-          read(scale),
-          accumulate ? added(dx, 24 * EPS + 4e-9) : written(dx, 24 * EPS + 4e-9),
-        ],
-        floats: [],
-      }
     }
   }
 }
