@@ -1,7 +1,7 @@
 // The command line among other programs: pipes that close, endless input, ctrl-C, and what a terminal sees.
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { once } from 'node:events'
@@ -31,10 +31,12 @@ function* texts(count: number): Generator<string> {
 }
 
 describe('standard input', () => {
-  it('of 200,000 lines goes through a heap that cannot hold them', async () => {
-    const count = 200_000
+  it.each([
+    ['tokenize', 200_000],
+    ['embed', 40_000],
+  ])('goes through %s in %i lines, and a heap that cannot hold them', async (command, count) => {
     const env = { NODE_OPTIONS: '--max-old-space-size=24 --max-semi-space-size=2' }
-    const child = start(['tokenize', '--model', model], { env })
+    const child = start([command, '--model', model], { env })
     Readable.from(texts(count)).pipe(child.stdin)
     let [found, bytes] = [0, 0]
     child.stdout.on('data', (chunk: Buffer) => {
@@ -92,6 +94,32 @@ describe('a reader that goes away', () => {
     child.stderr.on('data', (bytes: Buffer) => (complaint += bytes.toString()))
     const [code, signal] = (await once(child, 'exit')) as [number, null]
     expect({ code, signal, complaint }).toEqual({ code: 0, signal: null, complaint: '' })
+  })
+})
+
+describe('a reader that was never there', () => {
+  it.each(['--help', 'embed --help', 'info', 'similarity one two', 'embed one'])('ends %s quietly', async (command) => {
+    const args = command.includes('--help') ? command.split(' ') : [...command.split(' '), '--model', model]
+    const child = start(args)
+    child.stdout.destroy()
+    expect(await ended(child)).toEqual({ code: 0, signal: null, stdout: '', stderr: '' })
+  })
+})
+
+describe('a full disk', () => {
+  it.each(['embed one', 'info'])('makes %s fail and say so', async (command) => {
+    const full = await open('/dev/full', 'w').catch(() => undefined)
+    if (full === undefined) {
+      console.error('NOT TESTED HERE: what a command says when standard output cannot be written needs /dev/full, which Linux has')
+      return
+    }
+    const args = [BIN, ...command.split(' '), '--model', model]
+    const child = spawn(process.execPath, args, { stdio: ['ignore', full.fd, 'pipe'] })
+    let complaint = ''
+    child.stderr!.on('data', (bytes: Buffer) => (complaint += bytes.toString()))
+    const [code] = (await once(child, 'close')) as [number]
+    await full.close()
+    expect({ code, complaint }).toEqual({ code: 1, complaint: 'bertlet: ENOSPC: no space left on device, write\n' })
   })
 })
 

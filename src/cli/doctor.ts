@@ -1,5 +1,5 @@
 import { arch, availableParallelism, cpus, freemem, platform, totalmem } from 'node:os'
-import { openModel, pipeline, type ModelInfo } from '../index.node.ts'
+import { BertModel, openModel, pipeline, type ModelInfo } from '../index.node.ts'
 import { FAILURE } from './ending.ts'
 import { loadOptions, type ModelOptions } from './options.ts'
 import { columns } from './output.ts'
@@ -23,7 +23,7 @@ interface Finding {
 
 /** `bertlet doctor`: what this machine and runtime can do, what will be used and why, shown by a run. */
 export async function doctor(options: DoctorOptions, signal: AbortSignal): Promise<void> {
-  const findings = [...machine(), ...webAssembly(), ...(await run(options, signal))]
+  const findings = [...machine(), ...webAssembly(), NETWORK, ...(await run(options, signal))]
   const healthy = !findings.some(({ fatal }) => fatal)
   if (options.json) process.stdout.write(`${JSON.stringify({ healthy, findings })}\n`)
   else {
@@ -32,6 +32,8 @@ export async function doctor(options: DoctorOptions, signal: AbortSignal): Promi
   }
   if (!healthy) process.exitCode = FAILURE
 }
+
+const NETWORK: Finding = { name: 'network', found: 'not used', so: 'models are folders and npm packages' }
 
 function machine(): Finding[] {
   const { bun, deno, node } = process.versions as Readonly<Record<string, string | undefined>>
@@ -108,41 +110,63 @@ function sharedMemory(): boolean {
 /** Loads the model and embeds a text: what is used is what was used. A default model that is not installed is no illness. */
 async function run(options: DoctorOptions, signal: AbortSignal): Promise<Finding[]> {
   const name = options.model === undefined ? 'default model' : 'model'
-  const failed = (error: unknown, fatal: boolean): Finding[] => {
+  const absent = (error: unknown, fatal: boolean): Finding => {
     signal.throwIfAborted()
-    return [{ name, found: 'no', so: (error as Error).message, fatal }]
+    return { name, found: 'no', so: (error as Error).message, fatal }
   }
   try {
     openModel(options.model)
   } catch (error) {
-    return failed(error, options.model !== undefined)
+    if (options.model !== undefined) return [absent(error, true)]
+    return [absent(error, false), ...(await runFresh(options, signal))]
   }
   try {
-    const start = performance.now()
-    const embed = await pipeline('feature-extraction', options.model, { ...loadOptions(options), signal })
-    try {
-      const loaded = performance.now()
-      const { data } = await embed('A text to see that it runs.', { pooling: 'mean', normalize: true, signal })
-      const ran = performance.now()
-      const length = Math.sqrt(data.reduce((sum, x) => sum + x * x, 0))
-      const good = Math.abs(length - 1) < 1e-4
-      return [
-        { name, found: embed.model.info().model, so: `loaded in ${Math.round(loaded - start)} ms` },
-        ...used(embed.model.info()),
-        {
-          name: 'one text',
-          found: `${Math.round(ran - loaded)} ms`,
-          so: good ? `a vector of ${data.length}, of length 1` : 'the vector is not of length 1',
-          fatal: !good,
-        },
-      ]
-    } finally {
-      await embed.dispose()
-    }
+    return await runModel(name, options, signal)
   } catch (error) {
-    return failed(error, true)
+    return [absent(error, true)]
   }
 }
+
+async function runModel(name: string, options: DoctorOptions, signal: AbortSignal): Promise<Finding[]> {
+  const start = performance.now()
+  const embed = await pipeline('feature-extraction', options.model, { ...loadOptions(options), signal })
+  try {
+    const loaded = performance.now()
+    const { data } = await embed('A text to see that it runs.', { pooling: 'mean', normalize: true, signal })
+    const ran = performance.now()
+    const good = Math.abs(length(data) - 1) < 1e-4
+    return [
+      { name, found: embed.model.info().model, so: `loaded in ${Math.round(loaded - start)} ms` },
+      ...used(embed.model.info()),
+      {
+        name: 'one text',
+        found: `${Math.round(ran - loaded)} ms`,
+        so: good ? `a vector of ${data.length}, of length 1` : `the vector's length is ${length(data)} and should be 1`,
+        fatal: !good,
+      },
+    ]
+  } finally {
+    await embed.dispose()
+  }
+}
+
+/** Without a model, one of fresh weights shows that the kernels run. */
+async function runFresh(options: DoctorOptions, signal: AbortSignal): Promise<Finding[]> {
+  const tiny = { vocab_size: 100, hidden_size: 64, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 128 }
+  const model = new BertModel(tiny, loadOptions(options))
+  try {
+    const { last_hidden_state: state } = await model({ input_ids: [[1, 2, 3]], signal })
+    const good = Number.isFinite(length(state.data))
+    return [
+      ...used(model.info()),
+      { name: 'a fresh model', found: good ? 'runs' : 'fails', so: `[${state.dims.join(', ')}]`, fatal: !good },
+    ]
+  } finally {
+    await model.dispose()
+  }
+}
+
+const length = (vector: Float32Array): number => Math.sqrt(vector.reduce((sum, x) => sum + x * x, 0))
 
 function used({ build, dtype, threads, attention, tile, bytes }: ModelInfo): Finding[] {
   return [

@@ -30,20 +30,29 @@ export async function run(command: Command): Promise<never> {
   })
   try {
     await command(early.signal)
-    await flushed()
   } catch (error) {
-    if (code === undefined) {
-      complain(error)
-      code = isBertlet(error) && error.code === 'invalid_argument' ? USAGE : FAILURE
-    }
+    code ??= codeOf(error)
   }
+  if (!early.signal.aborted) await flushed(early.signal)
   // Standard input may still be open, and would keep the process waiting.
   process.exit(code ?? process.exitCode)
 }
 
-/** Waits for what was written to be taken, unless nobody is there to take it. */
-async function flushed(): Promise<void> {
-  if (process.stdout.writableLength > 0 && !process.stdout.errored) await new Promise((resolve) => process.stdout.write('', resolve))
+/** Says what went wrong, unless the parser of arguments has said so, and gives the code that it earns. */
+function codeOf(error: unknown): number {
+  const { code, exitCode } = error as { code?: unknown; exitCode?: unknown }
+  if (typeof code === 'string' && code.startsWith('commander.')) return exitCode === 0 ? 0 : USAGE
+  complain(error)
+  return isBertlet(error) && code === 'invalid_argument' ? USAGE : FAILURE
+}
+
+/** Waits until what was written is taken, or refused, or nobody waits for it any more. */
+async function flushed(signal: AbortSignal): Promise<void> {
+  await new Promise((resolve) => {
+    signal.addEventListener('abort', resolve)
+    // The error of a write is told a turn after it.
+    process.stdout.write('', () => setImmediate(resolve))
+  })
 }
 
 function complain(error: unknown): void {

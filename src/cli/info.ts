@@ -1,4 +1,4 @@
-import { BertModel, inspect, openModel, type Inspection } from '../index.node.ts'
+import { AutoModel, inspect, openModel, type Inspection } from '../index.node.ts'
 import { loadOptions, type ModelOptions } from './options.ts'
 import { columns } from './output.ts'
 
@@ -10,7 +10,7 @@ export interface InfoOptions extends ModelOptions {
 export async function info(model: string | undefined, options: InfoOptions, signal: AbortSignal): Promise<void> {
   const source = openModel(model ?? options.model)
   const found = await inspect(source, { signal })
-  const memory = await BertModel.estimate(source, { ...loadOptions(options), signal })
+  const memory = await AutoModel.estimate(source, { ...loadOptions(options), signal })
   if (options.json) process.stdout.write(`${JSON.stringify({ ...found, memory })}\n`)
   else process.stdout.write(columns(describe(found, memory)))
 }

@@ -4,11 +4,12 @@ import { closeWeights, openWeights } from '../weights/checkpoint.ts'
 import { fromHuggingFace, matchNames } from '../weights/names.ts'
 import type { Dtype, TensorInfo } from '../weights/safetensors.ts'
 import type { ReadOptions, Source } from '../weights/source.ts'
-import { modelClass } from './auto-model.ts'
+import { MODELS } from './auto-model.ts'
 import type { BertConfig } from './config.ts'
-import { openSource, readConfig } from './load.ts'
+import { openSource, readConfig, trunkLayout } from './load.ts'
 import { headParameters } from './heads.ts'
-import { trunkParameters } from './parameters.ts'
+import type { ModelClass } from './model.ts'
+import { trunkParameters, type ParameterSpec } from './parameters.ts'
 import { Tokenizer } from './tokenizer.ts'
 
 export interface Inspection {
@@ -20,20 +21,20 @@ export interface Inspection {
   readonly parameters: number
   /** Tensors, values and bytes by dtype, everything in the files. */
   readonly dtypes: Readonly<Partial<Record<Dtype, { tensors: number; values: number; bytes: number }>>>
-  /** What config.json promises and the files lack; a head without any tensor counts once. */
+  /** What the class that config.json names needs and the files lack. */
   readonly missing: readonly string[]
   /** Tensors that belong to no BERT. */
   readonly unexpected: readonly string[]
   readonly tokenizer: { readonly file: string; readonly model_max_length: number | undefined } | { readonly error: string }
 }
 
-/** Where a file keeps each head, and what it is for. */
+/** What a file's heads are for, by the names of their tensors. */
 const HEADS = [
-  { head: 'pooler', prefix: 'pooler.dense.' },
-  { head: 'masked words', prefix: 'cls.predictions.' },
-  { head: 'next sentence', prefix: 'cls.seq_relationship.' },
-  { head: 'classifier', prefix: 'classifier.' },
-  { head: 'question answering', prefix: 'qa_outputs.' },
+  ['pooler', 'pooler.'],
+  ['masked words', 'cls.predictions.'],
+  ['next sentence', 'cls.seq_relationship.'],
+  ['classifier', 'classifier.'],
+  ['question answering', 'qa_outputs.'],
 ] as const
 
 /** The place of a model's files; of the default model when none is named. */
@@ -48,28 +49,30 @@ export async function inspect(from?: string | Source | null, { signal }: ReadOpt
   const files = await openWeights(source, { signal })
   await closeWeights(files)
   const tensors = files.flatMap(({ header }) => [...header.tensors.values()])
-  const { missing: lacking, unexpected: others } = matchNames(tensors, trunkParameters(config, { wordTable: 'rows' }))
-  const has = (prefix: string, name: string): boolean => fromHuggingFace(name).startsWith(prefix)
-  const heads = HEADS.filter(({ prefix }) => others.some((name) => has(prefix, name)))
-  const promised = matchNames(tensors, headParameters(modelClass(config).headFor({}), config)).missing
-  // A head without any tensor counts once.
-  const absent = HEADS.filter(({ prefix }) => !heads.some((present) => present.prefix === prefix))
-  const whole = absent.filter(({ prefix }) => promised.some((name) => name.startsWith(prefix)))
-  const parts = promised.filter((name) => !whole.some(({ prefix }) => name.startsWith(prefix)))
-  const unexpected = others.filter((name) => !HEADS.some(({ prefix }) => has(prefix, name)))
+  const { missing, unexpected: others } = matchNames(tensors, parametersOf(config))
+  const names = tensors.map(({ name }) => fromHuggingFace(name))
+  const unexpected = others.filter((name) => !HEADS.some(([, prefix]) => fromHuggingFace(name).startsWith(prefix)))
   return {
     model: source.name,
     config,
-    heads: heads.map(({ head }) => head),
+    heads: HEADS.filter(([, prefix]) => names.some((name) => name.startsWith(prefix))).map(([head]) => head),
     files: files.map(({ file, reader }) => ({ file, bytes: reader.size })),
     parameters: tensors
       .filter(({ name }) => !unexpected.includes(name) && !/position_ids$/.test(name))
       .reduce((sum, t) => sum + values(t), 0),
     dtypes: byDtype(tensors),
-    missing: [...lacking, ...whole.map(({ prefix }) => `${prefix}*`), ...parts],
+    missing,
     unexpected,
     tokenizer: await inspectTokenizer(source, signal),
   }
+}
+
+/** Of the class that `architectures` names, and of BertModel where it names another. */
+function parametersOf(config: BertConfig): ParameterSpec[] {
+  const name = config.architectures[0] ?? ''
+  const type: ModelClass = Object.hasOwn(MODELS, name) ? MODELS[name as keyof typeof MODELS] : MODELS.BertModel
+  const head = type.headFor({})
+  return [...trunkParameters(config, trunkLayout(head, config)), ...headParameters(head, config)]
 }
 
 const values = ({ shape }: TensorInfo): number => shape.reduce((product, n) => product * n, 1)
