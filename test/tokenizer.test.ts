@@ -69,10 +69,10 @@ describe('bad input', () => {
 
   it('files that are none', async () => {
     await rejects({ 'tokenizer.json': '{' }, /tokenizer\.json: expected JSON/)
-    await rejects({ 'tokenizer.json': '[]' }, /tokenizer\.json: expected an object/)
+    await rejects({ 'tokenizer.json': '[]' }, /tokenizer\.json: expected a JSON object/)
     await rejects({ 'tokenizer.json': '{"model": {"type": "BPE"}}' }, /the model is "BPE", and BERT's is "WordPiece"/)
     await rejects({ 'vocab.txt': '[PAD]\n[CLS]\n[SEP]' }, /lacks \[UNK\]/)
-    await rejects({ 'vocab.txt': `${VOCAB.join('\n')}\nhello` }, /"hello" stands in lines 9 and 16/)
+    await rejects({ 'vocab.txt': `${VOCAB.join('\n')}\nhello` }, /"hello" stands twice, with the ids 8 and 15/)
     await expect(Tokenizer.fromPretrained(memorySource({}, 'empty'))).rejects.toThrow(/empty: expected tokenizer\.json or vocab\.txt/)
   })
 
