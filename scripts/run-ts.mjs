@@ -1,5 +1,5 @@
 // Runs a TypeScript file of the repository with its imports, as vitest would: node scripts/run-ts.mjs FILE [arguments]
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
@@ -7,6 +7,19 @@ import { inlineAssets } from './assets.mjs'
 
 const root = path.join(import.meta.dirname, '..')
 const file = path.resolve(process.argv[2])
+/** Paths beside a source file stay those of the source file. */
+const ownFolder = {
+  name: 'own-folder',
+  setup: ({ onLoad }) =>
+    onLoad({ filter: /\.ts$/ }, async (args) =>
+      args.suffix.includes('inline')
+        ? undefined
+        : {
+            contents: (await readFile(args.path, 'utf8')).replaceAll('import.meta.dirname', JSON.stringify(path.dirname(args.path))),
+            loader: 'ts',
+          },
+    ),
+}
 const { outputFiles } = await build({
   entryPoints: [file],
   bundle: true,
@@ -15,9 +28,7 @@ const { outputFiles } = await build({
   platform: 'node',
   target: 'node20',
   packages: 'external',
-  // Paths beside a source file must stay those of the source file.
-  define: { 'import.meta.dirname': JSON.stringify(path.dirname(file)) },
-  plugins: [inlineAssets()],
+  plugins: [inlineAssets(), ownFolder],
   logLevel: 'warning',
 })
 const folder = path.join(root, 'node_modules/.cache/bertlet')
@@ -25,4 +36,8 @@ await mkdir(folder, { recursive: true })
 const bundle = path.join(folder, `${path.basename(file, '.ts')}-${process.pid}.mjs`)
 await writeFile(bundle, outputFiles[0].text)
 process.argv.splice(1, 2, file)
-await import(pathToFileURL(bundle).href)
+try {
+  await import(pathToFileURL(bundle).href)
+} finally {
+  await rm(bundle)
+}

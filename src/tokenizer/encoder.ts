@@ -3,6 +3,7 @@ import { AddedTokens, type AddedToken } from './added.ts'
 import { normalize } from './normalize.ts'
 import type { Pieces } from './pieces.ts'
 import {
+  complete,
   expand,
   isChinese,
   isPunctuation,
@@ -12,9 +13,9 @@ import {
   rankOf,
   unitTable,
   type NormalizeOptions,
-  type UnitTable,
 } from './unicode.ts'
-import { hashNext, hashPowers, type Vocabulary } from './vocabulary.ts'
+import { hashNext } from './token-list.ts'
+import { hashPowers, type Vocabulary } from './vocabulary.ts'
 
 export interface EncoderParts {
   readonly vocabulary: Vocabulary
@@ -29,7 +30,7 @@ export interface EncoderParts {
 const LONE = 0xfffd
 
 export class Encoder {
-  private readonly table: UnitTable
+  private readonly table: Int32Array
   private readonly vocabulary: Vocabulary
   private readonly normalizer: NormalizeOptions
   /** Looked for in the text as it is, and in the normalised text. */
@@ -39,10 +40,13 @@ export class Encoder {
   private readonly unknown: number
   private readonly longest: number
 
-  // The word at hand: its units, where each came from, its hash. Units past the capacity are only counted: such a word is unknown.
-  private units: Uint16Array
-  private starts: Int32Array
-  private ends: Int32Array
+  // The word at hand: its units, its hash, where it came from. Units past the capacity are only counted: such a word is unknown.
+  private readonly units: Uint16Array
+  /** Where each unit came from, unless all stand side by side from `begin` on. */
+  private readonly starts: Int32Array
+  private readonly ends: Int32Array
+  private begin = 0
+  private scattered = false
   private readonly prefixHashes: Int32Array
   private count = 0
   private hash = 0
@@ -94,59 +98,53 @@ export class Encoder {
     this.out.length = length
     this.word = word
     this.count = this.hash = 0
+    this.scattered = false
     this.walkNormalized(from, to)
   }
 
   /** False where the text needs canonical order; what was put is then void. */
   private walk(from: number, to: number): boolean {
-    const { text, units, starts, ends } = this
-    const { kind, fold } = this.table
-    const capacity = units.length
-    let [count, hash] = [0, 0]
-    for (let i = from; i < to; i++) {
-      const unit = text.charCodeAt(i)
-      switch (kind[unit] as Kind) {
-        case Kind.Letter:
-          if (count < capacity) {
-            const folded = fold[unit]!
-            units[count] = folded
-            starts[count] = i
-            ends[count] = i + 1
-            hash = hashNext(hash, folded)
-          }
-          count++
-          this.lastEnd = i + 1
-          break
-        case Kind.Space:
-          if (count > 0) this.endWord(count, hash)
-          count = hash = 0
-          break
-        case Kind.Removed:
-          break
-        case Kind.Alone:
-          if (count > 0) this.endWord(count, hash)
-          count = hash = 0
-          units[0] = fold[unit]!
-          starts[0] = i
-          ends[0] = this.lastEnd = i + 1
-          this.endWord(1, fold[unit]!)
-          break
-        case Kind.Several: {
-          const code = text.codePointAt(i)!
-          const end = i + (code > 0xffff ? 2 : 1)
-          this.count = count
-          this.hash = hash
-          if (!this.several(code >= 0xd800 && code <= 0xdfff ? LONE : code, i, end)) return false
-          count = this.count
-          hash = this.hash
-          i = end - 1
-          break
-        }
-        case Kind.Mark:
-          return false
+    const { text, units, table } = this
+    for (let i = from; i < to;) {
+      let unit = text.charCodeAt(i)
+      let folded = table[unit]!
+      if (folded >= 0) {
+        // A run of letters. Past the capacity of `units` a store does nothing, and the word is unknown.
+        const [first, start] = [this.count, i]
+        let [count, hash] = [first, this.hash]
+        do {
+          units[count++] = folded
+          hash = hashNext(hash, folded)
+          if (++i === to) break
+          unit = text.charCodeAt(i)
+          folded = table[unit]!
+        } while (folded >= 0)
+        if (first === 0) this.begin = start
+        else this.place(first, count, start)
+        this.count = count
+        this.hash = hash
+        this.lastEnd = i
+        if (i === to) break
       }
+      if (folded === (Kind.Space as number)) {
+        this.closeWord()
+        i++
+      } else if (folded <= (Kind.Alone as number)) {
+        this.closeWord()
+        units[0] = Kind.Alone - folded
+        this.begin = i++
+        this.lastEnd = i
+        this.endWord(1, units[0])
+      } else if (folded === (Kind.Removed as number)) i++
+      else if (folded === (Kind.Unmade as number)) complete(table, this.normalizer)
+      else if (folded === (Kind.Several as number)) {
+        const code = text.codePointAt(i)!
+        const end = i + (code > 0xffff ? 2 : 1)
+        if (!this.several(code >= 0xd800 && code <= 0xdfff ? LONE : code, i, end)) return false
+        i = end
+      } else return false
     }
-    if (count > 0) this.endWord(count, hash)
+    this.closeWord()
     return true
   }
 
@@ -196,35 +194,56 @@ export class Encoder {
   }
 
   private addUnit(unit: number, start: number, end: number): void {
-    if (this.count < this.units.length) {
-      this.units[this.count] = unit
-      this.starts[this.count] = start
-      this.ends[this.count] = end
-      this.hash = hashNext(this.hash, unit)
-    }
+    if (this.count === 0) this.begin = start
+    this.scatter(this.count)
+    this.units[this.count] = unit
+    this.starts[this.count] = start
+    this.ends[this.count] = end
+    this.hash = hashNext(this.hash, unit)
     this.count++
     this.lastEnd = end
+  }
+
+  /** Units [first, count) came from [start, ...) of the text. */
+  private place(first: number, count: number, start: number): void {
+    if (!this.scattered && this.begin + first === start) return
+    this.scatter(first)
+    for (let i = first; i < count; i++) {
+      this.starts[i] = start + i - first
+      this.ends[i] = start + i - first + 1
+    }
+  }
+
+  /** From here on each unit says where it came from: so do the first `count` of them. */
+  private scatter(count: number): void {
+    if (this.scattered) return
+    this.scattered = true
+    for (let i = 0; i < count; i++) {
+      this.starts[i] = this.begin + i
+      this.ends[i] = this.begin + i + 1
+    }
   }
 
   private closeWord(): void {
     if (this.count > 0) this.endWord(this.count, this.hash)
     this.count = this.hash = 0
+    this.scattered = false
   }
 
   /** Puts the pieces of the word: itself, the longest matches one after the other, or one unknown. */
   private endWord(count: number, hash: number): void {
-    const { units, starts, lastEnd, longest } = this
+    const { units, begin, lastEnd, longest } = this
     const word = this.nextWord()
     if (count <= longest || (count <= units.length && this.characters(count) <= longest)) {
       const id = this.vocabulary.find(units, 0, count, hash, 0)
-      if (id >= 0) return this.put(id, starts[0]!, lastEnd, word)
+      if (id >= 0) return this.put(id, begin, lastEnd, word)
       if (count > 1 && this.split(count, word)) return
     }
-    this.put(this.unknown, starts[0]!, lastEnd, word)
+    this.put(this.unknown, begin, lastEnd, word)
   }
 
   private split(count: number, word: number): boolean {
-    const { units, starts, ends, prefixHashes, powers, vocabulary, out } = this
+    const { units, starts, ends, begin, scattered, prefixHashes, powers, vocabulary, out } = this
     for (let i = 0; i < count; i++) prefixHashes[i + 1] = hashNext(prefixHashes[i]!, units[i]!)
     const { length } = out
     for (let from = 0; from < count;) {
@@ -239,7 +258,8 @@ export class Encoder {
         out.length = length
         return false
       }
-      out.push(id, starts[from]!, ends[to - 1]!, word)
+      if (scattered) out.push(id, starts[from]!, ends[to - 1]!, word)
+      else out.push(id, begin + from, begin + to, word)
       from = to
     }
     return true

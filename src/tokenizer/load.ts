@@ -3,6 +3,7 @@ import { BertletError, expected, show, Words } from '../errors.ts'
 import { isObject, parseObject, type JsonObject } from '../json.ts'
 import type { AddedToken } from './added.ts'
 import { postProcessor } from './template.ts'
+import { fromJsonText, fromLines, fromTokens, type TokenList } from './token-list.ts'
 import type { NormalizeOptions } from './unicode.ts'
 import { Vocabulary } from './vocabulary.ts'
 
@@ -77,7 +78,7 @@ export function parseTokenizer(files: TokenizerFiles, name: string): TokenizerPa
 type FromFile = Omit<TokenizerParts, 'config' | 'model_max_length' | 'padding_side' | 'truncation_side' | 'clean_up_tokenization_spaces'>
 
 function fromJson(text: string, named: Partial<SpecialTokens>, config: JsonObject, name: string): FromFile {
-  const root = parseObject(text, name)
+  const { root, tokens } = parseJson(text, name)
   const model = part(root, 'model', name)
   // Old files leave the type out; a WordPiece has a continuing prefix.
   const type = model.type ?? (model.continuing_subword_prefix !== undefined ? 'WordPiece' : undefined)
@@ -108,7 +109,7 @@ function fromJson(text: string, named: Partial<SpecialTokens>, config: JsonObjec
   const lowercase = ofNormalizer('lowercase', true, isBoolean, 'true or false')
   const strip_accents = ofNormalizer('strip_accents', null, isBoolean, 'true, false or null')
   const prefix = ofModel('continuing_subword_prefix', '##', isText, 'a text')
-  const vocabulary = vocabularyOf(model.vocab, prefix, name)
+  const vocabulary = new Vocabulary(tokens, prefix, name)
   return {
     vocabulary,
     added: withConfig(addedTokens(root.added_tokens ?? [], `${name}: added_tokens`), config),
@@ -127,13 +128,11 @@ function fromJson(text: string, named: Partial<SpecialTokens>, config: JsonObjec
 }
 
 function fromVocab(text: string, named: Partial<SpecialTokens>, config: JsonObject, name: string): FromFile {
-  const lines = text.split('\n').map((line) => (line.endsWith('\r') ? line.slice(0, -1) : line))
-  if (lines.at(-1) === '') lines.pop()
   const read = reader(config, name.replace('vocab.txt', 'tokenizer_config.json'))
   const lowercase = read('do_lower_case', true, isBoolean, 'true or false')
   const strip_accents = read('strip_accents', null, isBoolean, 'true, false or null')
   const special = { ...DEFAULTS, ...named }
-  const vocabulary = new Vocabulary(lines, '##', name)
+  const vocabulary = new Vocabulary(fromLines(text), '##', name)
   // As BertTokenizer of transformers makes them.
   const added = NAMES.flatMap((key) => {
     const id = vocabulary.id(special[key])
@@ -158,14 +157,25 @@ function fromVocab(text: string, named: Partial<SpecialTokens>, config: JsonObje
 
 const PLAIN = { single_word: false, lstrip: false, rstrip: false, normalized: false }
 
-function vocabularyOf(value: unknown, prefix: string, name: string): Vocabulary {
-  if (!isObject(value)) throw expected(`${name}: model.vocab`, 'an object of tokens and their ids', value, undefined, 'invalid_file')
-  const tokens = Object.keys(value)
-  const ids = tokens.map((token) => value[token])
-  const odd = ids.findIndex((id) => !Number.isInteger(id))
-  if (odd >= 0) throw expected(`${name}: the id of ${show(tokens[odd])}`, 'a whole number', ids[odd], undefined, 'invalid_file')
-  return new Vocabulary(tokens, prefix, name, ids as number[])
+/** Stands for a vocabulary that was read already. */
+const READ = -1
+
+/** The root object, with the vocabulary read apart: it is most of the file. */
+function parseJson(text: string, name: string): { root: JsonObject; tokens: TokenList } {
+  const key = /"vocab"\s*:\s*\{/.exec(text)
+  const at = key === null ? 0 : key.index + key[0].length - 1
+  const read = key === null ? undefined : fromJsonText(text, at)
+  if (read !== undefined) {
+    const root = parseObject(`${text.slice(0, at)}${READ}${text.slice(read.end)}`, name)
+    // Unless it was another vocabulary than the model's.
+    if (isObject(root.model) && root.model.vocab === READ) return { root, tokens: read.list }
+  }
+  const root = parseObject(text, name)
+  const vocab = isObject(root.model) ? root.model.vocab : undefined
+  return { root, tokens: isObject(vocab) ? fromTokens(Object.keys(vocab), Object.values(vocab) as number[], name) : NOTHING }
 }
+
+const NOTHING = fromTokens([], [], '')
 
 function addedTokens(list: unknown, subject: string): AddedToken[] {
   if (!Array.isArray(list)) throw expected(subject, 'an array', list, undefined, 'invalid_file')

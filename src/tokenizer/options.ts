@@ -42,7 +42,7 @@ export interface Settings {
   readonly padding_side: Side
   readonly multiple: number
   readonly max_length: number | undefined
-  readonly truncation: Omit<TruncationOptions, 'room'> | undefined
+  readonly truncation: Omit<TruncationOptions, 'room' | 'firstIsLonger'> | undefined
   readonly special: boolean
   readonly split: boolean
   readonly offsets: boolean

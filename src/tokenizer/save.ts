@@ -1,4 +1,5 @@
 // The files of a tokenizer, as Hugging Face writes them.
+import { isObject, type JsonObject } from '../json.ts'
 import type { AddedToken } from './added.ts'
 import type { TokenizerParts } from './load.ts'
 import { bertTemplate } from './template.ts'
@@ -46,8 +47,9 @@ function tokenizerJson(parts: TokenizerParts, added: readonly AddedToken[], entr
       lowercase: normalizer.lowercase,
     },
     pre_tokenizer: { type: 'BertPreTokenizer' },
-    post_processor:
+    post_processor: inOrder(
       parts.post_processor ?? bertTemplate([special.cls_token, id(special.cls_token)], [special.sep_token, id(special.sep_token)]),
+    ),
     decoder: { type: 'WordPiece', prefix: vocabulary.prefix, cleanup: parts.cleanup },
     model: {
       type: 'WordPiece',
@@ -62,6 +64,14 @@ function tokenizerJson(parts: TokenizerParts, added: readonly AddedToken[], entr
   const text = JSON.stringify(root, null, 2)
   const at = text.lastIndexOf('{}')
   return `${text.slice(0, at)}{${vocab}\n    }${text.slice(at + 2)}`
+}
+
+/** The library sorts the special tokens of a template. */
+function inOrder(post_processor: JsonObject): JsonObject {
+  const { special_tokens: tokens } = post_processor
+  if (!isObject(tokens)) return post_processor
+  const names = Object.keys(tokens).sort()
+  return { ...post_processor, special_tokens: Object.fromEntries(names.map((name) => [name, tokens[name]])) }
 }
 
 const fieldsOf = ({ id, content, single_word, lstrip, rstrip, normalized, special }: AddedToken): AddedToken => ({

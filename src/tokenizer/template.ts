@@ -45,11 +45,10 @@ export function bertTemplate(cls: [string, number], sep: [string, number]): Json
   const special = ([id]: [string, number], type_id: number): JsonObject => ({ SpecialToken: { id, type_id } })
   const text = (id: string, type_id: number): JsonObject => ({ Sequence: { id, type_id } })
   const single = [special(cls, 0), text('A', 0), special(sep, 0)]
-  const tokens = [cls, sep].sort(([a], [b]) => (a < b ? -1 : 1))
   return {
     type: 'TemplateProcessing',
     single,
     pair: [...single, text('B', 1), special(sep, 1)],
-    special_tokens: Object.fromEntries(tokens.map(([id, number]) => [id, { id, ids: [number], tokens: [id] }])),
+    special_tokens: Object.fromEntries([cls, sep].map(([id, number]) => [id, { id, ids: [number], tokens: [id] }])),
   }
 }

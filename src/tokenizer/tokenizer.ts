@@ -6,7 +6,7 @@ import type { SpecialTokens, TokenizerParts } from './load.ts'
 import { batchOf, oneOf, resolve, type Settings, type TextInput, type TokenizeOptions } from './options.ts'
 import { Pieces } from './pieces.ts'
 import { tokenizerFiles } from './save.ts'
-import { windowsOf, type Range, type Window } from './windows.ts'
+import { seenLength, windowsOf, type Range, type Window } from './windows.ts'
 
 export interface TokenizerOutput {
   readonly input_ids: number[][]
@@ -146,7 +146,6 @@ export class BertTokenizer {
     const extra = settings.special ? (pairs ? 3 : 2) : 0
     const room = (settings.max_length ?? 0) - extra
     if (settings.truncation && room < 0) throw expected('max_length', `at least ${extra}, the special tokens of a row`, settings.max_length)
-    const truncation = settings.truncation && { ...settings.truncation, room }
 
     const rows: Row[] = []
     const samples: number[] = []
@@ -154,6 +153,11 @@ export class BertTokenizer {
     firsts.forEach((first, i) => {
       this.fill(this.a, first, settings.split)
       if (pairs) this.fill(this.b, pairs[i]!, settings.split)
+      const truncation = settings.truncation && {
+        ...settings.truncation,
+        room,
+        firstIsLonger: pairs !== undefined && this.firstIsLonger(settings),
+      }
       const windows = windowsOf(this.a.length, pairs && this.b.length, truncation)
       // Overflow is padded to the same length, and not counted for it.
       longest = Math.max(longest, windowLength(windows[0]!) + extra)
@@ -190,16 +194,31 @@ export class BertTokenizer {
     texts.forEach((text, i) => this.encoder.encode(text, pieces, split ? i : -1))
   }
 
-  private row(window: Window, settings: Settings): Row {
-    const row: Row = { ids: [], types: [], attention: [], offsets: [], special: [], words: [] }
-    const { special } = settings
-    if (special) putSpecial(row, this.id(this.special.cls_token)!, 0, settings)
-    putPieces(row, this.a, window.a, 0, settings)
-    if (special) putSpecial(row, this.id(this.special.sep_token)!, 0, settings)
-    if (window.b) {
-      putPieces(row, this.b, window.b, 1, settings)
-      if (special) putSpecial(row, this.id(this.special.sep_token)!, 1, settings)
+  private firstIsLonger({ split, max_length, truncation }: Settings): boolean {
+    // Words that come split already are tokenized to their ends.
+    const [a, b] = [this.a, this.b].map((pieces) => (split ? pieces.length : seenLength(pieces, max_length!, truncation!.side)))
+    return a! > b!
+  }
+
+  private row({ a, b }: Window, settings: Settings): Row {
+    const [cls, sep] = settings.special ? [[this.id(this.special.cls_token)!], [this.id(this.special.sep_token)!]] : [[], []]
+    const second = cls.length + a[1] - a[0] + sep.length
+    const length = second + (b ? b[1] - b[0] + sep.length : 0)
+    const ids = new Array<number>(length)
+    const row: Row = {
+      ids,
+      types: new Array<number>(length).fill(0).fill(1, second),
+      attention: new Array<number>(length).fill(1),
+      offsets: settings.offsets ? Array.from({ length }, () => [0, 0]) : [],
+      special: settings.mask ? new Array<number>(length).fill(1) : [],
+      words: settings.words ? new Array<number | null>(length).fill(null) : [],
     }
+    if (settings.special) {
+      ids[0] = cls[0]!
+      ids[second - 1] = ids[length - 1] = sep[0]!
+    }
+    putPieces(row, cls.length, this.a, a, settings)
+    if (b) putPieces(row, second, this.b, b, settings)
     return row
   }
 
@@ -228,22 +247,10 @@ function windowLength({ a, b }: Window): number {
   return a[1] - a[0] + (b ? b[1] - b[0] : 0)
 }
 
-function putSpecial(row: Row, id: number, type: number, settings: Settings): void {
-  row.ids.push(id)
-  row.types.push(type)
-  row.attention.push(1)
-  if (settings.offsets) row.offsets.push([0, 0])
-  if (settings.mask) row.special.push(1)
-  if (settings.words) row.words.push(null)
-}
-
-function putPieces(row: Row, { ids, starts, ends, words }: Pieces, [from, to]: Range, type: number, settings: Settings): void {
-  for (let i = from; i < to; i++) {
-    row.ids.push(ids[i]!)
-    row.types.push(type)
-    row.attention.push(1)
-  }
-  if (settings.offsets) for (let i = from; i < to; i++) row.offsets.push([starts[i]!, ends[i]!])
-  if (settings.mask) for (let i = from; i < to; i++) row.special.push(0)
-  if (settings.words) for (let i = from; i < to; i++) row.words.push(words[i]!)
+function putPieces(row: Row, at: number, { ids, starts, ends, words }: Pieces, [from, to]: Range, settings: Settings): void {
+  const shift = at - from
+  for (let i = from; i < to; i++) row.ids[i + shift] = ids[i]!
+  if (settings.offsets) for (let i = from; i < to; i++) row.offsets[i + shift] = [starts[i]!, ends[i]!]
+  if (settings.mask) row.special.fill(0, at, to + shift)
+  if (settings.words) for (let i = from; i < to; i++) row.words[i + shift] = words[i]!
 }

@@ -8,23 +8,17 @@ export interface NormalizeOptions {
   readonly lowercase: boolean
 }
 
+/** What a unit is to a table: these, or what it folds to where it is a letter, or ALONE minus that where it is a word of its own. */
 export const enum Kind {
-  /** Part of a word, as another single unit perhaps. */
-  Letter = 0,
-  Space = 1,
-  Removed = 2,
-  /** A word of its own. */
-  Alone = 3,
+  Space = -1,
+  Removed = -2,
   /** More than one unit, before or after folding: `expand()` tells. */
-  Several = 4,
+  Several = -3,
   /** A combining mark that stripping accents keeps: the text must be put in canonical order first. */
-  Mark = 5,
-}
-
-/** Per UTF-16 unit its kind and what it folds to. */
-export interface UnitTable {
-  readonly kind: Uint8Array
-  readonly fold: Uint16Array
+  Mark = -4,
+  /** Not in the table yet: `complete()` it. */
+  Unmade = -5,
+  Alone = -6,
 }
 
 const CHINESE = [0x4e00, 0x9fff, 0x3400, 0x4dbf, 0xf900, 0xfaff, 0x20000, 0x2a6df, 0x2a700, 0x2b73f, 0x2b740, 0x2b81f]
@@ -35,7 +29,8 @@ const HANGUL = { first: 0xac00, last: 0xd7a3, lead: 0x1100, vowel: 0x1161, tail:
 
 // --- decoding: digits of base 64 carry 5 bits, the sixth says that more follow; a row stands behind the number of its repetitions ---
 
-function rows(text: string, width: number, row: (values: number[]) => void): void {
+/** Calls `row(a, b)` per row of two numbers; of STRIPPED_TO_SEVERAL the rest is read by `more`. */
+function rows(text: string, row: (a: number, b: number, more: () => number) => void): void {
   let at = 0
   const number = (): number => {
     let [value, scale] = [0, 1]
@@ -48,10 +43,8 @@ function rows(text: string, width: number, row: (values: number[]) => void): voi
   }
   while (at < text.length) {
     const count = number()
-    const values = Array.from({ length: width }, number)
-    // A width of 2 with a list behind: code point, length, code points.
-    if (width === 0) values.push(number(), ...Array.from({ length: number() }, number))
-    for (let i = 0; i < count; i++) row(values)
+    const [a, b] = [number(), number()]
+    for (let i = 0; i < count; i++) row(a, b, number)
   }
 }
 
@@ -65,18 +58,16 @@ function digitOf(code: number): number {
 function ranges(text: string): Int32Array {
   const bounds: number[] = []
   let end = 0
-  rows(text, 2, ([gap, length]) => {
-    bounds.push(end + gap!, (end += gap! + length!))
-  })
+  rows(text, (gap, length) => void bounds.push(end + gap, (end += gap + length)))
   return Int32Array.from(bounds)
 }
 
 function values(text: string, relative: boolean): Map<number, number> {
   const map = new Map<number, number>()
   let [code, value] = [0, 0]
-  rows(text, 2, ([gap, change]) => {
-    code += gap!
-    value += change! % 2 === 1 ? -(change! + 1) / 2 : change! / 2
+  rows(text, (gap, change) => {
+    code += gap
+    value += change % 2 === 1 ? -(change + 1) / 2 : change / 2
     map.set(code, relative ? code + value : value)
   })
   return map
@@ -84,7 +75,7 @@ function values(text: string, relative: boolean): Map<number, number> {
 
 function lists(text: string): Map<number, readonly number[]> {
   const map = new Map<number, readonly number[]>()
-  rows(text, 0, ([code, ...to]) => map.set(code!, to))
+  rows(text, (code, length, more) => map.set(code, Array.from({ length }, more)))
   return map
 }
 
@@ -116,7 +107,7 @@ function inRanges(bounds: Int32Array, code: number): boolean {
 export const isSpace = (code: number): boolean =>
   code < 128 ? code === 32 || (code >= 9 && code <= 13) : (code >= 0x2000 && code <= 0x200a) || SPACES.includes(code)
 
-export const isPunctuation = (code: number): boolean => inRanges(punctuation(), code)
+export const isPunctuation = (code: number): boolean => (code < 128 ? isAsciiPunctuation(code) : inRanges(punctuation(), code))
 
 /** Characters that a single_word token must not touch. */
 export const isWordCharacter = (code: number): boolean => inRanges(word(), code)
@@ -158,43 +149,55 @@ export function expand(code: number, { strip_accents, lowercase }: NormalizeOpti
   return lowercase ? base.flatMap(lower) : base
 }
 
-const made = new Map<string, UnitTable>()
+const made = new Map<string, Int32Array>()
 
-/** The table of all units for these options; made once in a few tenths of a millisecond. */
-export function unitTable(options: NormalizeOptions): UnitTable {
+/** The table of all units for these options. It knows ASCII; the first other unit completes it. */
+export function unitTable(options: NormalizeOptions): Int32Array {
   const key = [options.clean_text, options.handle_chinese_chars, options.strip_accents, options.lowercase].join()
-  const table = made.get(key) ?? build(options)
+  const table = made.get(key) ?? ascii(options)
   made.set(key, table)
   return table
 }
 
-function build({ clean_text, handle_chinese_chars, strip_accents, lowercase }: NormalizeOptions): UnitTable {
-  const [kind, fold, own] = [new Uint8Array(65536), new Uint16Array(65536), new Uint8Array(65536)]
-  const small = Uint16Array.from({ length: 65536 }, (_, unit) => unit)
-  if (lowercase) for (const [code, to] of lowered()) if (code < 65536) small[code] = to
-  fold.set(small)
-  if (strip_accents) for (const [code, to] of stripped()) if (code < 65536) fold[code] = small[to]!
-
-  fill(own, punctuation(), Kind.Alone)
-  for (const code of SPACES) own[code] = Kind.Space
-  own.fill(Kind.Space, 0x2000, 0x200b)
-  for (let unit = 0; unit < 65536; unit++) kind[unit] = own[fold[unit]!]!
-
-  if (strip_accents) {
-    for (const [code, to] of stripped()) if (code < 65536 && to > 65535) kind[code] = Kind.Several
-    for (const [code, to] of several()) if (code < 65536) kind[code] = to.some(rankOf) ? Kind.Mark : Kind.Several
-    for (const code of ranks().keys()) if (code < 65536) kind[code] = Kind.Mark
-    kind.fill(Kind.Several, HANGUL.first, HANGUL.last + 1)
-    fill(kind, marks(), Kind.Removed)
-  } else if (lowercase) kind[DOTTED_I] = Kind.Several
-  if (handle_chinese_chars) for (let i = 0; i < 6; i += 2) kind.fill(Kind.Alone, CHINESE[i], CHINESE[i + 1]! + 1)
-  // Ideographs that fold to one beyond 65535.
-  if (strip_accents) for (const [code, to] of stripped()) if (code < 65536 && to > 65535) kind[code] = Kind.Several
-  kind.fill(Kind.Several, 0xd800, 0xe000)
-  if (clean_text) fill(kind, removed(), Kind.Removed)
-  return { kind, fold }
+function ascii({ clean_text, lowercase }: NormalizeOptions): Int32Array {
+  const table = new Int32Array(65536).fill(Kind.Unmade, 128)
+  for (let unit = 0; unit < 128; unit++) {
+    if (isAsciiPunctuation(unit)) table[unit] = Kind.Alone - unit
+    else if (clean_text && (unit < 9 || (unit > 10 && unit < 13) || (unit > 13 && unit < 32) || unit === 127)) table[unit] = Kind.Removed
+    else if (isSpace(unit)) table[unit] = Kind.Space
+    else table[unit] = lowercase && unit >= 65 && unit <= 90 ? unit + 32 : unit
+  }
+  return table
 }
 
-function fill(table: Uint8Array, bounds: Int32Array, kind: Kind): void {
-  for (let i = 0; i < bounds.length && bounds[i]! < 65536; i += 2) table.fill(kind, bounds[i], Math.min(bounds[i + 1]!, 65536))
+const isAsciiPunctuation = (code: number): boolean =>
+  (code >= 33 && code <= 47) || (code >= 58 && code <= 64) || (code >= 91 && code <= 96) || (code >= 123 && code <= 126)
+
+/** Decodes the tables and fills in what is not ASCII. */
+export function complete(table: Int32Array, options: NormalizeOptions): void {
+  const { clean_text, handle_chinese_chars, strip_accents, lowercase } = options
+  for (let unit = 128; unit < 65536; unit++) table[unit] = unit
+  if (lowercase) for (const [code, to] of lowered()) if (code > 127 && code < 65536) table[code] = to
+  const bounds = punctuation()
+  for (let i = 0; i < bounds.length; i += 2)
+    for (let unit = Math.max(bounds[i]!, 128); unit < bounds[i + 1]! && unit < 65536; unit++) table[unit] = Kind.Alone - unit
+  for (const code of SPACES) if (code > 127) table[code] = Kind.Space
+  table.fill(Kind.Space, 0x2000, 0x200b)
+  if (strip_accents) for (const [code, to] of stripped()) if (code < 65536) table[code] = to > 65535 ? Kind.Several : table[to]!
+
+  if (strip_accents) {
+    for (const [code, to] of several()) if (code < 65536) table[code] = to.some(rankOf) ? Kind.Mark : Kind.Several
+    for (const code of ranks().keys()) if (code < 65536) table[code] = Kind.Mark
+    table.fill(Kind.Several, HANGUL.first, HANGUL.last + 1)
+    fill(table, marks(), Kind.Removed)
+  } else if (lowercase) table[DOTTED_I] = Kind.Several
+  if (handle_chinese_chars)
+    for (let i = 0; i < 6; i += 2)
+      for (let unit = CHINESE[i]!; unit <= CHINESE[i + 1]!; unit++) if (table[unit]! >= 0) table[unit] = Kind.Alone - table[unit]!
+  table.fill(Kind.Several, 0xd800, 0xe000)
+  if (clean_text) fill(table, removed(), Kind.Removed)
+}
+
+function fill(table: Int32Array | Uint8Array, bounds: Int32Array, value: number): void {
+  for (let i = 0; i < bounds.length && bounds[i]! < 65536; i += 2) table.fill(value, bounds[i], Math.min(bounds[i + 1]!, 65536))
 }

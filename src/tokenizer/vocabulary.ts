@@ -1,79 +1,76 @@
 // A vocabulary as three flat arrays and a hash table: nothing is allocated per token, and a lookup copies no text.
 import { BertletError, show } from '../errors.ts'
-
-/** Of the rolling hash; powers of an odd number stay odd, so a part's hash follows from those of two prefixes. */
-const FACTOR = 0x01000193
-/** Keeps a far id of a damaged file from filling memory. */
-const MOST_IDS = 1 << 24
+import { FACTOR, type TokenList } from './token-list.ts'
 
 export class Vocabulary {
   readonly size: number
-  /** Longest token in units, without the prefix where it has one. */
+  /** Units of the longest token. */
   readonly longest: number
-  private readonly units: Uint16Array
-  /** Where token i stands in `units`; its end is the next one's start. */
-  private readonly starts: Uint32Array
-  private readonly ids: Int32Array
-  /** Token + 1 by id, 0 for none; made when a token is asked for. */
-  private byId: Int32Array | undefined
+  /** Token + 1 by id, 0 for none. */
+  private readonly byId: Int32Array
   /** Per slot 0, or 1 + 2 * token + (1 if it continues a word). */
   private readonly slots: Int32Array
   private readonly hashes: Int32Array
   private readonly mask: number
 
-  /**
-   * @param tokens in the order of the file
-   * @param ids of the tokens; their places by default
-   * @param name of the file, for messages
-   */
+  /** @param name of the file, for messages */
   constructor(
-    tokens: readonly string[],
+    private readonly list: TokenList,
     readonly prefix: string,
     name: string,
-    ids?: readonly number[],
   ) {
-    this.size = tokens.length
-    let length = 0
-    for (const token of tokens) length += token.length
-    this.units = new Uint16Array(length)
-    this.starts = new Uint32Array(tokens.length + 1)
-    this.ids = ids ? Int32Array.from(ids) : Int32Array.from(tokens, (_, i) => i)
-    let capacity = 1024
-    // Every token once, and once more if it continues a word: at most half full.
-    while (capacity < tokens.length * 2.5) capacity *= 2
-    this.mask = capacity - 1
-    this.slots = new Int32Array(capacity)
-    this.hashes = new Int32Array(capacity)
-
-    const { units, starts } = this
-    let [at, longest] = [0, 0]
-    for (let i = 0; i < tokens.length; i++) {
-      const token = tokens[i]!
-      const start = at
-      let hash = 0
-      for (let k = 0; k < token.length; k++) {
-        const unit = token.charCodeAt(k)
-        units[at++] = unit
-        hash = (Math.imul(hash, FACTOR) + unit) | 0
-      }
-      starts[i + 1] = at
-      const twin = this.insert(hash, i, 0)
-      if (twin >= 0)
-        throw new BertletError(
-          'invalid_file',
-          `${name}: the token ${show(token)} stands twice, with the ids ${this.ids[twin]} and ${this.ids[i]}`,
-          'Each token stands once',
-        )
-      if (token.length > longest) longest = token.length
-      if (token.length > prefix.length && token.startsWith(prefix)) this.insert(hashOf(units, start + prefix.length, at), i, 1)
+    const { size, units, starts, ids } = list
+    this.size = size
+    let longest = 0
+    let last = -1
+    for (let i = 0; i < size; i++) {
+      if (starts[i + 1]! - starts[i]! > longest) longest = starts[i + 1]! - starts[i]!
+      if (ids[i]! > last) last = ids[i]!
     }
     this.longest = longest
-    this.checkIds(name)
+    this.byId = new Int32Array(last + 1)
+
+    let capacity = 1024
+    // Every token once, and once more if it continues a word: at most half full.
+    while (capacity < size * 2.5) capacity *= 2
+    const mask = capacity - 1
+    const slots = new Int32Array(capacity)
+    const hashes = new Int32Array(capacity)
+    this.mask = mask
+    this.slots = slots
+    this.hashes = hashes
+
+    const powers = hashPowers(longest)
+    const start = Uint16Array.from({ length: prefix.length }, (_, i) => prefix.charCodeAt(i))
+    const startHash = hashOf(start, 0, start.length)
+    for (let i = 0; i < size; i++) {
+      const from = starts[i]!
+      const to = starts[i + 1]!
+      let hash = list.hashes[i]!
+      let slot = slotOf(hash, 0) & mask
+      for (; slots[slot] !== 0; slot = (slot + 1) & mask)
+        if (hashes[slot] === hash && (slots[slot]! & 1) === 1 && this.isTwin(slots[slot]! >> 1, i))
+          this.refuseTwin(slots[slot]! >> 1, i, name)
+      slots[slot] = 1 + 2 * i
+      hashes[slot] = hash
+      if (this.byId[ids[i]!] !== 0) this.refuseId(i, name)
+      this.byId[ids[i]!] = i + 1
+
+      let shared = 0
+      while (shared < start.length && from + shared < to && units[from + shared] === start[shared]) shared++
+      if (shared < start.length || to - from <= shared) continue
+      hash = (hash - Math.imul(startHash, powers[to - from - shared]!)) | 0
+      slot = slotOf(hash, 1) & mask
+      while (slots[slot] !== 0) slot = (slot + 1) & mask
+      slots[slot] = 2 + 2 * i
+      hashes[slot] = hash
+    }
   }
 
   /** The id of the units [from, to) of a word, whose hash is `hash`; -1 for none. */
   find(word: Uint16Array, from: number, to: number, hash: number, continues: 0 | 1): number {
-    const { slots, hashes, units, starts, mask } = this
+    const { slots, hashes, mask } = this
+    const { units, starts, ids } = this.list
     const skip = continues === 1 ? this.prefix.length : 0
     for (let slot = slotOf(hash, continues) & mask; ; slot = (slot + 1) & mask) {
       const entry = slots[slot]!
@@ -87,7 +84,7 @@ export class Vocabulary {
         at++
         k++
       }
-      if (k === to) return this.ids[token]!
+      if (k === to) return ids[token]!
     }
   }
 
@@ -98,69 +95,48 @@ export class Vocabulary {
   }
 
   token(id: number): string | undefined {
-    const entry = this.index()[id]
+    const entry = this.byId[id]
     return entry === undefined || entry === 0 ? undefined : this.text(entry - 1)
   }
 
   /** Tokens and ids, by id. */
   *entries(): Generator<[string, number]> {
-    for (const entry of this.index()) if (entry > 0) yield [this.text(entry - 1), this.ids[entry - 1]!]
+    for (const entry of this.byId) if (entry > 0) yield [this.text(entry - 1), this.list.ids[entry - 1]!]
   }
 
   private text(token: number): string {
-    let [text, at] = ['', this.starts[token]!]
-    const end = this.starts[token + 1]!
+    const { units, starts } = this.list
+    const end = starts[token + 1]!
+    let text = ''
     // In parts: an engine takes only so many arguments.
-    for (; at < end; at += 4096) text += String.fromCharCode(...this.units.subarray(at, Math.min(at + 4096, end)))
+    for (let at = starts[token]!; at < end; at += 4096) text += String.fromCharCode(...units.subarray(at, Math.min(at + 4096, end)))
     return text
   }
 
-  /** Puts a token into the table; its twin, if it has one, else -1. */
-  private insert(hash: number, token: number, continues: 0 | 1): number {
-    const { slots, hashes, mask } = this
-    let slot = slotOf(hash, continues) & mask
-    for (; slots[slot] !== 0; slot = (slot + 1) & mask)
-      if (hashes[slot] === hash && ((slots[slot]! - 1) & 1) === continues && this.isTwin((slots[slot]! - 1) >> 1, token))
-        return (slots[slot]! - 1) >> 1
-    slots[slot] = 1 + 2 * token + continues
-    hashes[slot] = hash
-    return -1
-  }
-
   private isTwin(a: number, b: number): boolean {
-    const { units, starts } = this
+    const { units, starts } = this.list
     const length = starts[b + 1]! - starts[b]!
     if (starts[a + 1]! - starts[a]! !== length) return false
     for (let i = 0; i < length; i++) if (units[starts[a]! + i] !== units[starts[b]! + i]) return false
     return true
   }
 
-  private index(): Int32Array {
-    if (this.byId) return this.byId
-    const byId = new Int32Array(this.ids.reduce((most, id) => Math.max(most, id), -1) + 1)
-    this.ids.forEach((id, token) => (byId[id] = token + 1))
-    return (this.byId = byId)
+  private refuseTwin(token: number, twin: number, name: string): never {
+    const { ids } = this.list
+    throw new BertletError(
+      'invalid_file',
+      `${name}: the token ${show(this.text(token))} stands twice, with the ids ${ids[token]} and ${ids[twin]}`,
+      'Each token stands once',
+    )
   }
 
-  private checkIds(name: string): void {
-    const seen = new Int32Array(this.size)
-    const far = new Map<number, number>()
-    this.ids.forEach((id, token) => {
-      if (id < 0 || id >= MOST_IDS)
-        throw new BertletError(
-          'invalid_file',
-          `${name}: the id of ${show(this.text(token))}: expected a whole number below ${MOST_IDS}, got ${id}`,
-        )
-      const other = id < seen.length ? seen[id]! - 1 : (far.get(id) ?? -1)
-      if (other >= 0)
-        throw new BertletError(
-          'invalid_file',
-          `${name}: the tokens ${show(this.text(other))} and ${show(this.text(token))} share the id ${id}`,
-          'Each token has an id of its own',
-        )
-      if (id < seen.length) seen[id] = token + 1
-      else far.set(id, token)
-    })
+  private refuseId(token: number, name: string): never {
+    const id = this.list.ids[token]!
+    throw new BertletError(
+      'invalid_file',
+      `${name}: the tokens ${show(this.text(this.byId[id]! - 1))} and ${show(this.text(token))} share the id ${id}`,
+      'Each token has an id of its own',
+    )
   }
 }
 
@@ -170,9 +146,6 @@ export function hashOf(units: Uint16Array, from: number, to: number): number {
   for (let i = from; i < to; i++) hash = (Math.imul(hash, FACTOR) + units[i]!) | 0
   return hash
 }
-
-/** The hash of a word that is one unit longer. */
-export const hashNext = (hash: number, unit: number): number => (Math.imul(hash, FACTOR) + unit) | 0
 
 /** FACTOR ** 0, 1, ... */
 export function hashPowers(count: number): Int32Array {

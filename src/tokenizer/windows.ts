@@ -2,6 +2,7 @@
 // Encoding::truncate() of the official library do it.
 import { BertletError, expected } from '../errors.ts'
 import type { Side } from './load.ts'
+import type { Pieces } from './pieces.ts'
 
 export type TruncationStrategy = 'longest_first' | 'only_first' | 'only_second'
 
@@ -14,6 +15,8 @@ export interface TruncationOptions {
   readonly side: Side
   /** Whether all windows are wanted, or the first. */
   readonly overflow: boolean
+  /** Whether the first text of a pair counts as the longer one, see seenLength(). */
+  readonly firstIsLonger: boolean
 }
 
 /** Tokens [start, end) of the first text and of the second. */
@@ -37,7 +40,19 @@ export function windowsOf(a: number, b: number | undefined, truncation: Truncati
   return windows
 }
 
-function kept(a: number, b: number | undefined, excess: number, { strategy, room }: TruncationOptions): [number, number] {
+/**
+ * How long a text is to the official library: it stops tokenizing at the end of the word that reaches max_length. Two texts beyond that
+ * are compared by these lengths, which tell the one that keeps one more of an odd number of places.
+ */
+export function seenLength({ length, words }: Pieces, max_length: number, side: Side): number {
+  if (length <= max_length || max_length === 0) return length
+  let seen = max_length
+  const word = (count: number): number => words[side === 'right' ? count - 1 : length - count]!
+  while (seen < length && word(seen + 1) === word(seen)) seen++
+  return seen
+}
+
+function kept(a: number, b: number | undefined, excess: number, { strategy, room, firstIsLonger }: TruncationOptions): [number, number] {
   if (room === 0) return [0, 0]
   if (strategy !== 'longest_first') {
     const length = strategy === 'only_first' ? a : b
@@ -55,7 +70,7 @@ function kept(a: number, b: number | undefined, excess: number, { strategy, room
   const short = Math.min(a, b)
   const long = Math.max(short, room - short)
   const [less, more] = short + long > room ? [Math.floor(room / 2), Math.ceil(room / 2)] : [short, long]
-  return a > b ? [more, less] : [less, more]
+  return firstIsLonger ? [more, less] : [less, more]
 }
 
 /** The ranges of `keep` tokens over `length`, from the side that stays; without a place left, nothing and then all. */

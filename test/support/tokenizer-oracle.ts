@@ -127,9 +127,8 @@ export function ourRows(tokenizer: Tokenizer, texts: readonly string[], options:
 }
 
 /** Their offsets count code points; of a pair those of the second text are its own. */
-export function theirRow(encoding: OracleEncoding, text: string, pair?: string): Row {
+export function theirRow(encoding: OracleEncoding, text: string, pair?: string, types = encoding.getTypeIds()): Row {
   const [first, second] = [unitsOf(text), pair === undefined ? undefined : unitsOf(pair)]
-  const types = encoding.getTypeIds()
   return {
     ids: encoding.getIds(),
     types,
