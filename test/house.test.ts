@@ -201,7 +201,9 @@ describe('import directions', () => {
   })
 })
 
-const LOCKS = ['.', 'test/runtimes', 'test/oracle', 'bench/peers', 'bench/tokenizer'].map((folder) => path.posix.join(folder, 'package-lock.json'))
+const LOCKS = ['.', 'test/runtimes', 'test/oracle', 'bench/peers', 'bench/tokenizer'].map((folder) =>
+  path.posix.join(folder, 'package-lock.json'),
+)
 
 describe('beside the code', () => {
   it('the package has no dependencies', () => {
