@@ -18,7 +18,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'src/graph': ['src/errors.ts', 'assembly/abi.ts'],
   'src/engine': ['src/errors.ts', 'src/graph', 'assembly/abi.ts', 'type:src/runtimes/runtime.ts'],
   'src/engine/module.ts': ['src/errors.ts', 'src/graph', 'assembly/abi.ts', '@assemblyscript/loader', 'build'],
-  'src/runtimes': ['src/errors.ts', 'src/engine/worker.ts', 'type:src/weights/source.ts', 'type:src/weights/sink.ts', 'node:'],
+  'src/runtimes': ['src/errors.ts', 'src/engine/worker.ts', 'type:src/weights', 'node:'],
   'src/models': ['src/errors.ts', 'src/callable.ts', 'src/graph', 'src/engine', 'src/tokenizer', 'src/weights', 'assembly/abi.ts'],
   'src/training': ['src/errors.ts', 'src/graph', 'src/engine', 'src/models', 'src/weights', 'assembly/abi.ts'],
   'src/pipelines': ['src/errors.ts', 'src/callable.ts', 'src/engine', 'src/models', 'src/tokenizer', 'src/weights'],

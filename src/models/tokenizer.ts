@@ -1,8 +1,7 @@
 import { Callable } from '../callable.ts'
 import { parseTokenizer, type TokenizerFiles } from '../tokenizer/load.ts'
 import { BertTokenizer, type TokenizeOptions, type TokenizerOutput } from '../tokenizer/tokenizer.ts'
-import type { Source } from '../weights/source.ts'
-import { openSource } from './load.ts'
+import { checkOnlySourceOptions, openSource, type ModelSource, type SourceOptions } from './source.ts'
 
 const FILES = ['tokenizer.json', 'vocab.txt', 'tokenizer_config.json'] as const
 
@@ -26,16 +25,18 @@ export class Tokenizer extends Callable {
     this.bert = bert
   }
 
-  static async fromPretrained(from: string | Source, { signal }: { signal?: AbortSignal } = {}): Promise<Tokenizer> {
-    const source = openSource(from)
+  static async fromPretrained(from: ModelSource, options: SourceOptions = {}): Promise<Tokenizer> {
+    checkOnlySourceOptions('Tokenizer.fromPretrained', options)
+    const source = openSource(from, options)
+    const { signal } = options
     const texts = await Promise.all(FILES.map((file) => source.text(file, { signal })))
     const files: TokenizerFiles = Object.fromEntries(FILES.map((file, i) => [file, texts[i]]))
     return new Tokenizer(new BertTokenizer(parseTokenizer(files, source.name)))
   }
 
   /** The Python name of fromPretrained(). */
-  static from_pretrained(from: string | Source): Promise<Tokenizer> {
-    return Tokenizer.fromPretrained(from)
+  static from_pretrained(from: ModelSource, options: SourceOptions = {}): Promise<Tokenizer> {
+    return Tokenizer.fromPretrained(from, options)
   }
 
   /** Most tokens of a row, if tokenizer_config.json says so. */
