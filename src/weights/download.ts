@@ -20,6 +20,8 @@ type Request = (signal: AbortSignal) => Promise<FileStream | undefined>
 interface Running {
   readonly done: Promise<boolean>
   readonly tells: Set<Tell>
+  /** What a latecomer has missed. */
+  readonly told: ProgressEvent[]
   readonly stop: AbortController
   waiting: number
 }
@@ -34,14 +36,21 @@ export async function fetchInto(cache: Cache, place: CachedFile, request: Reques
   if (shared === undefined) {
     const tells = new Set<Tell>()
     const stop = new AbortController()
-    const all = (event: ProgressEvent): void => tells.forEach((one) => one(event))
+    const told: ProgressEvent[] = []
+    const all = (event: ProgressEvent): void => {
+      if (event.status !== 'progress') told.push(event)
+      tells.forEach((one) => one(event))
+    }
     if (tell !== undefined) tells.add(tell)
     const done = download(cache, place, request, { ...options, signal: stop.signal, tell: all })
-    const mine: Running = { done, tells, stop, waiting: 0 }
+    const mine: Running = { done, tells, told, stop, waiting: 0 }
     const forget = (): void => void (running.get(key) === mine && running.delete(key))
     done.then(forget, forget)
     running.set(key, (shared = mine))
-  } else if (tell !== undefined) shared.tells.add(tell)
+  } else if (tell !== undefined) {
+    shared.told.forEach(tell)
+    shared.tells.add(tell)
+  }
   shared.waiting++
   try {
     return await unlessAborted(shared.done, signal)
