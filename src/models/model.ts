@@ -89,7 +89,8 @@ export interface ModelClass<M extends BertPreTrainedModel = BertPreTrainedModel>
 
 /** A graph over a store: the trunk and one head. Subclasses name their head and shape its outputs. */
 export abstract class BertPreTrainedModel extends Callable {
-  protected readonly loaded: Loaded
+  /** @internal The weights, and how they run. */
+  readonly loaded: Loaded
 
   /**
    * A model with fresh weights: normal with `initializer_range`, as Hugging Face initialises them, the same for the same seed.
