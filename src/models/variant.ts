@@ -3,6 +3,7 @@ import { Graph } from '../graph/graph.ts'
 import type { Tensor } from '../graph/tensor.ts'
 import { bert, Parameters, type Encoded } from './bert.ts'
 import { buildLoss, lossKey, lossName, type LossTerm } from './losses.ts'
+import { Dropout } from './dropout.ts'
 import { buildHead } from './heads.ts'
 import type { Loaded } from './load.ts'
 import type { AttentionImplementation } from './options.ts'
@@ -21,6 +22,8 @@ export interface Kept {
   readonly selected?: boolean
   readonly embeds?: boolean
   readonly terms?: readonly LossTerm[]
+  /** Training with the config's dropout. */
+  readonly dropout?: boolean
 }
 
 type Site = Pick<Loaded, 'head' | 'config' | 'trunk' | 'place' | 'poolerPlace'>
@@ -56,12 +59,17 @@ export function lossGraph(site: Site, kept: Kept): (g: Graph) => readonly Tensor
   }
 }
 
-function forward(g: Graph, site: Site, { embeds = false, selected = false }: Kept): { encoded: Encoded; outputs: Record<string, Tensor> } {
+function forward(
+  g: Graph,
+  site: Site,
+  { embeds = false, selected = false, dropout = false }: Kept,
+): { encoded: Encoded; outputs: Record<string, Tensor> } {
   const { head, config, trunk, place, poolerPlace } = site
-  const encoded = bert(g, config, trunk, { embeds })
+  const drop = dropout ? new Dropout(g) : undefined
+  const encoded = bert(g, config, trunk, { embeds, drop })
   const outputs = buildHead(
     head,
-    { g, config, trunk, selected, p: new Parameters(g, place), last: encoded.hidden.at(-1)! },
+    { g, config, trunk, selected, drop, p: new Parameters(g, place), last: encoded.hidden.at(-1)! },
     new Parameters(g, poolerPlace),
   )
   return { encoded, outputs }

@@ -3,6 +3,7 @@ import { expected } from '../errors.ts'
 import { chunks, packBatch, roundUp, type PackedBatch } from '../models/batch.ts'
 import { flattenChoices, type ChoiceInputs } from '../models/choices.ts'
 import { chunkInputs } from '../models/collect.ts'
+import { dropoutInputs } from '../models/dropout.ts'
 import type { Loaded } from '../models/load.ts'
 import { lossInputs, lossKey, lossScales, lossTerms, type LossTerm } from '../models/losses.ts'
 import type { BertPreTrainedModel, ModelInputs } from '../models/model.ts'
@@ -14,6 +15,10 @@ import { TrainingSession } from './session.ts'
 export interface HeadTrainingOptions extends AdamWOptions {
   /** Which parameters are trained, by Hugging Face's names without `bert.`; all by default. */
   readonly trainable?: (name: string) => boolean
+  /** Whether the config's dropout is on; true by default. */
+  readonly dropout?: boolean
+  /** Of dropout; 0 by default. */
+  readonly seed?: number
 }
 
 /** A part of a step: inputs with labels, as the model is called with. */
@@ -34,6 +39,7 @@ export class HeadTraining {
   private readonly loaded: Loaded
   private session: TrainingSession | undefined
   private key = ''
+  private steps = 0
 
   constructor(
     model: BertPreTrainedModel,
@@ -51,6 +57,7 @@ export class HeadTraining {
     const session = await this.accumulate(inputs, signal)
     const loss = session.loss()
     await session.update(learningRate)
+    this.steps++
     return loss
   }
 
@@ -87,12 +94,18 @@ export class HeadTraining {
       first.terms.map((term, i) => ({ ...term, count: parts.reduce((sum, { terms }) => sum + terms[i]!.count, 0) })),
     )
     await session.zero()
+    let examples = 0
     for (const { batch, terms, selection, group } of parts) {
       const spans = terms.some(({ kind }) => kind === 'span')
       for (const chunk of chunks(batch, this.loaded.budget, { selection, group, spans })) {
-        const values = { ...chunkInputs(batch, chunk, selection), ...lossInputs(terms, scales, batch, chunk, selection) }
+        const values = {
+          ...chunkInputs(batch, chunk, selection),
+          ...lossInputs(terms, scales, batch, chunk, selection),
+          ...dropoutInputs(batch, chunk, examples, this.options.seed ?? 0, this.steps),
+        }
         await session.accumulate(roundUp(chunk.dims), chunk.dims, values, signal)
       }
+      examples += batch.rows
     }
     return session
   }
@@ -113,8 +126,8 @@ export class HeadTraining {
     const key = `${lossKey(terms)}|${batch.embeds !== undefined}`
     if (this.session === undefined) {
       this.key = key
-      const { trainable, ...adamW } = this.options
-      const build = lossGraph(this.loaded, { selected: head.decodes, embeds: batch.embeds !== undefined, terms })
+      const { trainable, dropout = true, seed: _, ...adamW } = this.options
+      const build = lossGraph(this.loaded, { selected: head.decodes, embeds: batch.embeds !== undefined, terms, dropout })
       this.session = new TrainingSession(engine, build, {
         ...adamW,
         key: id,
