@@ -5,7 +5,7 @@ export default defineConfig({
   plugins: [inlineAssetsVite()],
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/runtimes/node_modules/**'],
+    exclude: ['test/*/node_modules/**'],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 60_000,

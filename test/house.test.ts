@@ -13,13 +13,23 @@ const ROOT = path.join(import.meta.dirname, '..')
 const MAY_IMPORT: Record<string, readonly string[]> = {
   'src/errors.ts': [],
   'src/callable.ts': [],
-  'src/tokenizer': ['src/errors.ts', 'src/callable.ts', 'type:src/weights/source.ts'],
-  'src/weights': ['src/errors.ts', 'assembly/abi.ts'],
+  'src/json.ts': ['src/errors.ts'],
+  'src/tokenizer': ['src/errors.ts', 'src/json.ts'],
+  'src/weights': ['src/errors.ts', 'src/json.ts', 'assembly/abi.ts'],
   'src/graph': ['src/errors.ts', 'assembly/abi.ts'],
   'src/engine': ['src/errors.ts', 'src/graph', 'assembly/abi.ts', 'type:src/runtimes/runtime.ts'],
   'src/engine/module.ts': ['src/errors.ts', 'src/graph', 'assembly/abi.ts', '@assemblyscript/loader', 'build'],
-  'src/runtimes': ['src/errors.ts', 'src/engine/worker.ts', 'type:src/weights/source.ts', 'type:src/weights/sink.ts', 'node:'],
-  'src/models': ['src/errors.ts', 'src/callable.ts', 'src/graph', 'src/engine', 'src/tokenizer', 'src/weights', 'assembly/abi.ts'],
+  'src/runtimes': ['src/errors.ts', 'src/engine/worker.ts', 'type:src/weights', 'node:'],
+  'src/models': [
+    'src/json.ts',
+    'src/errors.ts',
+    'src/callable.ts',
+    'src/graph',
+    'src/engine',
+    'src/tokenizer',
+    'src/weights',
+    'assembly/abi.ts',
+  ],
   'src/training': ['src/errors.ts', 'src/graph', 'src/engine', 'src/models', 'src/weights', 'assembly/abi.ts'],
   'src/pipelines': ['src/errors.ts', 'src/callable.ts', 'src/engine', 'src/models', 'src/tokenizer', 'src/weights'],
   'src/cli': ['src/errors.ts', 'src/index.node.ts', 'src/pipelines', 'node:', 'commander', 'cli-table3', 'cli-progress'],
@@ -200,6 +210,10 @@ describe('import directions', () => {
   })
 })
 
+const LOCKS = ['.', 'test/runtimes', 'test/oracle', 'bench/peers', 'bench/tokenizer'].map((folder) =>
+  path.posix.join(folder, 'package-lock.json'),
+)
+
 describe('beside the code', () => {
   it('the package has no dependencies', () => {
     const manifest = JSON.parse(read('package.json')) as Record<string, unknown>
@@ -207,7 +221,7 @@ describe('beside the code', () => {
     expect(Object.keys(manifest)).not.toContain('optionalDependencies')
   })
 
-  it.each(['package-lock.json', 'test/runtimes/package-lock.json', 'bench/peers/package-lock.json'])('%s names no registry', (file) => {
+  it.each(LOCKS)('%s names no registry', (file) => {
     const lock = read(file)
     expect(lock).toContain('"integrity"')
     expect(lock).not.toMatch(/"resolved":\s*"http/)

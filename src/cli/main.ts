@@ -65,7 +65,7 @@ function createProgram(signal: AbortSignal): Command {
   tokenize.action(async (texts: string[], options: TokenizeOptions) => (await import('./tokenize.ts')).tokenize(texts, options, signal))
 
   const info = command('info', 'what a checkpoint holds and needs; no weight is read')
-  info.argument('[model]', 'a folder or an npm package, as --model')
+  info.argument('[model]', 'a folder, npm package, address or hub id, as --model')
   jsonOption(modelOptions(info))
   info.action(async (model: string | undefined, options: InfoOptions) => (await import('./info.ts')).info(model, options, signal))
 

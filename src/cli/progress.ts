@@ -43,7 +43,11 @@ export async function openProgress({ rows }: { rows: boolean }): Promise<Progres
     bar?.update(value)
   }
   return {
-    load: ({ file, loaded, total }) => (loaded < total ? show(file, loaded, total) : stop()),
+    load: (event) => {
+      if (event.status !== 'progress') return
+      if (event.loaded < event.total) show(event.file, event.loaded, event.total)
+      else stop()
+    },
     texts: (done, total = 0) => (rows ? undefined : show('texts', done, total)),
     stop,
   }

@@ -12,10 +12,10 @@ export interface GradientOptions {
 export const gradientName = (parameter: string): string => `${parameter}.grad`
 
 /**
- * Appends the backward pass of everything that leads to `loss` and returns the gradient tensor of every trained parameter.
+ * Appends the backward pass of everything that leads to the losses and returns the gradient tensor of every trained parameter.
  * Parameters' gradients are states and are added to, so a step may be cut in chunks; zero them before the first.
  */
-export function gradients(graph: Graph, loss: Tensor, { trainable = () => true }: GradientOptions = {}): Map<Tensor, Tensor> {
+export function gradients(graph: Graph, losses: readonly Tensor[], { trainable = () => true }: GradientOptions = {}): Map<Tensor, Tensor> {
   const forward = [...graph.nodes]
   const needed = needsGradient(forward, trainable)
   const found = new Map<Tensor, Tensor>()
@@ -55,7 +55,7 @@ export function gradients(graph: Graph, loss: Tensor, { trainable = () => true }
 
   for (const node of forward.reverse()) {
     if (node.output === undefined || !needed.has(node.output)) continue
-    const dy = node.output === loss ? loss : found.get(node.output)
+    const dy = losses.includes(node.output) ? node.output : found.get(node.output)
     if (dy === undefined) continue
     if (node.grad === undefined) throw new Error(`op ${node.op} has no gradient`)
     node.grad({ graph, dy, into, pass })

@@ -1,129 +1,85 @@
-// BERT's normaliser, code point by code point, with the place in the original text that each result came from.
+// BERT's normaliser over a whole text, step by step as the official library does it: for what cannot be told character by character.
+import { isChinese, isRemoved, isSpace, lower, rankOf, strip, type NormalizeOptions } from './unicode.ts'
 
-export interface NormalizeOptions {
-  readonly clean_text: boolean
-  readonly handle_chinese_chars: boolean
-  readonly strip_accents: boolean
-  readonly lowercase: boolean
-}
-
-/** A normalised word between spaces or punctuation: code units of `text`, and per unit the start and end in the original. */
-export interface Word {
+export interface Normalized {
   readonly text: string
-  /** Start of each UTF-16 unit's source in the original, in string indices. */
+  /** Characters of the normalised text, and where each came from in the original, in string indices. */
+  readonly codes: readonly number[]
   readonly starts: readonly number[]
   readonly ends: readonly number[]
+  /** Per unit of `text`, and one more, the character. */
+  readonly units: readonly number[]
 }
 
-const enum Class {
-  Unknown = 0,
-  Letter = 1,
-  Space = 2,
-  Removed = 3,
-  Punctuation = 4,
-  Chinese = 5,
-}
+const SPACE = 32
 
-// Filled as characters are met.
-const classes = new Uint8Array(0x110000)
-// The reference has no table of unassigned characters: it keeps them.
-const OTHER = /^[\p{Cc}\p{Cf}\p{Co}]$/u
-const SPACE = /^\p{White_Space}$/u
-const PUNCTUATION = /^\p{P}$/u
-const MARK = /^\p{Mn}$/u
-
-function classOf(code: number): Class {
-  return classes[code] || (classes[code] = classify(code))
-}
-
-function classify(code: number): Class {
-  if (code === 9 || code === 10 || code === 13) return Class.Space
-  if (code === 0 || code === 0xfffd) return Class.Removed
-  const character = String.fromCodePoint(code)
-  if (OTHER.test(character)) return Class.Removed
-  if (SPACE.test(character)) return Class.Space
-  if (isAsciiPunctuation(code) || PUNCTUATION.test(character)) return Class.Punctuation
-  return isChinese(code) ? Class.Chinese : Class.Letter
-}
-
-function isAsciiPunctuation(code: number): boolean {
-  return (code >= 33 && code <= 47) || (code >= 58 && code <= 64) || (code >= 91 && code <= 96) || (code >= 123 && code <= 126)
-}
-
-/** The blocks of CJK ideographs that BERT sets apart. */
-function isChinese(code: number): boolean {
-  return (
-    (code >= 0x4e00 && code <= 0x9fff) ||
-    (code >= 0x3400 && code <= 0x4dbf) ||
-    (code >= 0x20000 && code <= 0x2a6df) ||
-    (code >= 0x2a700 && code <= 0x2b73f) ||
-    (code >= 0x2b740 && code <= 0x2b81f) ||
-    (code >= 0x2b920 && code <= 0x2ceaf) ||
-    (code >= 0xf900 && code <= 0xfaff) ||
-    (code >= 0x2f800 && code <= 0x2fa1f)
-  )
-}
-
-/** Normalises and splits: words at white space, each punctuation mark and each ideograph a word of its own. */
-export function words(text: string, options: NormalizeOptions, from = 0, to = text.length): Word[] {
-  const result: Word[] = []
-  let [current, starts, ends] = ['', [] as number[], [] as number[]]
-  const close = (): void => {
-    if (current !== '') result.push({ text: current, starts, ends })
-    current = ''
-    starts = []
-    ends = []
-  }
-  const push = (piece: string, start: number, end: number): void => {
-    current += piece
-    for (let i = 0; i < piece.length; i++) {
-      starts.push(start)
-      ends.push(end)
-    }
+export function normalize(text: string, from: number, to: number, options: NormalizeOptions): Normalized {
+  const [codes, starts, ends]: [number[], number[], number[]] = [[], [], []]
+  const put = (code: number, start: number, end: number): void => {
+    codes.push(code)
+    starts.push(start)
+    ends.push(end)
   }
   for (let i = from; i < to;) {
     let code = text.codePointAt(i)!
     const end = i + (code > 0xffff ? 2 : 1)
     if (code >= 0xd800 && code <= 0xdfff) code = 0xfffd
-    const kind = classOf(code)
-    if (kind === Class.Space) close()
-    else if (kind === Class.Removed) {
-      if (!options.clean_text) push(String.fromCodePoint(code), i, end)
-    } else if (kind === Class.Chinese && options.handle_chinese_chars) {
-      close()
-      emit(code, i, end)
-      close()
-    } else emit(code, i, end)
+    if (!options.clean_text || !isRemoved(code)) {
+      const alone = options.handle_chinese_chars && isChinese(code)
+      if (alone) put(SPACE, i, end)
+      put(options.clean_text && isSpace(code) ? SPACE : code, i, end)
+      if (alone) put(SPACE, i, end)
+    }
     i = end
   }
-  close()
-  return result
-
-  /** One character, folded; what it folds to may be punctuation or space again. */
-  function emit(code: number, start: number, end: number): void {
-    if (code < 128) {
-      const folded = options.lowercase && code >= 65 && code <= 90 ? code + 32 : code
-      if (isAsciiPunctuation(folded)) alone(String.fromCharCode(folded), start, end)
-      else push(String.fromCharCode(folded), start, end)
-      return
-    }
-    for (const character of fold(String.fromCodePoint(code), options)) {
-      const kind = classOf(character.codePointAt(0)!)
-      if (kind === Class.Space) close()
-      else if (kind === Class.Punctuation) alone(character, start, end)
-      else push(character, start, end)
+  const ordered = options.strip_accents ? stripInOrder(codes) : codes.map((code, i) => [code, i] as const)
+  const result = { codes: [] as number[], starts: [] as number[], ends: [] as number[], units: [] as number[] }
+  let folded = ''
+  for (const [code, source] of ordered) {
+    for (const small of options.lowercase ? lower(code) : [code]) {
+      result.units.push(...(small > 0xffff ? [result.codes.length, result.codes.length] : [result.codes.length]))
+      result.codes.push(small)
+      result.starts.push(starts[source]!)
+      result.ends.push(ends[source]!)
+      folded += String.fromCodePoint(small)
     }
   }
-
-  function alone(character: string, start: number, end: number): void {
-    close()
-    push(character, start, end)
-    close()
-  }
+  result.units.push(result.codes.length)
+  return { text: folded, ...result }
 }
 
-function fold(character: string, { strip_accents, lowercase }: NormalizeOptions): string {
-  let folded = character
-  if (strip_accents) folded = [...folded.normalize('NFD')].filter((c) => !MARK.test(c)).join('')
-  return lowercase ? [...folded].map((c) => c.toLowerCase()).join('') : folded
+interface Mark {
+  readonly code: number
+  readonly rank: number
+  /** The first of what one character became: it takes the place of the next original character. */
+  readonly first: boolean
+  readonly kept: boolean
+}
+
+/**
+ * Decomposed, marks in canonical order, nonspacing ones left out; with the index of the character that each counts as coming from. The
+ * library hands out the original characters in order, after sorting: a mark that moved ahead takes the place of the one it overtook.
+ */
+function stripInOrder(codes: readonly number[]): (readonly [number, number])[] {
+  const result: (readonly [number, number])[] = []
+  let next = 0
+  let waiting: Mark[] = []
+  const release = (): void => {
+    for (const { code, first, kept } of waiting.sort((a, b) => a.rank - b.rank)) {
+      if (first) next++
+      if (kept) result.push([code, Math.max(next - 1, 0)])
+    }
+    waiting = []
+  }
+  for (const code of codes) {
+    const parts = strip(code)
+    const marks = parts.length === 0 ? [{ code, kept: false }] : parts.map((part) => ({ code: part, kept: true }))
+    marks.forEach(({ code: part, kept }, i) => {
+      const rank = rankOf(part)
+      if (rank === 0) release()
+      waiting.push({ code: part, rank, first: i === 0, kept })
+    })
+  }
+  release()
+  return result
 }

@@ -1,21 +1,12 @@
 import { checkOptions, expected } from '../errors.ts'
-import type { TokenizerParts } from './load.ts'
-import { words } from './normalize.ts'
-import { WordPiece } from './wordpiece.ts'
-
-export interface TokenizeOptions {
-  /** The second text of each pair. */
-  readonly text_pair?: string | readonly string[] | null
-  /** Pad to the longest of the batch, or to max_length; off by default. */
-  readonly padding?: boolean | 'longest' | 'max_length'
-  /** Cut to max_length, the longer text of a pair first; off by default. */
-  readonly truncation?: boolean | 'longest_first'
-  /** With special tokens; the model's limit by default. */
-  readonly max_length?: number
-  readonly add_special_tokens?: boolean
-  /** Also return where each token stands in its text. */
-  readonly return_offsets_mapping?: boolean
-}
+import type { AddedToken } from './added.ts'
+import { cleanUpJoined, joinTokens } from './decode.ts'
+import { Encoder } from './encoder.ts'
+import type { SpecialTokens, TokenizerParts } from './load.ts'
+import { batchOf, oneOf, resolve, type Settings, type TextInput, type TokenizeOptions } from './options.ts'
+import { Pieces } from './pieces.ts'
+import { tokenizerFiles } from './save.ts'
+import { seenLength, windowsOf, type Range, type Window } from './windows.ts'
 
 export interface TokenizerOutput {
   readonly input_ids: number[][]
@@ -23,167 +14,243 @@ export interface TokenizerOutput {
   readonly token_type_ids: number[][]
   /** Per token [start, end) in string indices of its text; [0, 0] for special tokens. */
   readonly offset_mapping?: [number, number][][]
+  /** 1 for special tokens and padding. */
+  readonly special_tokens_mask?: number[][]
+  /** Per token the word of its text, counted from 0; null for special tokens and padding. */
+  readonly word_ids?: (number | null)[][]
+  /** Per row the text that it is of, when overflowing tokens are returned. */
+  readonly overflow_to_sample_mapping?: number[]
 }
 
-interface Pieces {
-  ids: number[]
-  starts: number[]
-  ends: number[]
+export interface DecodeOptions {
+  readonly skip_special_tokens?: boolean
+  /** Take out spaces before punctuation in the joined text, beyond what the decoder of tokenizer.json does; as tokenizer_config.json says. */
+  readonly clean_up_tokenization_spaces?: boolean
 }
 
-const OPTIONS: readonly (keyof TokenizeOptions)[] = [
-  'text_pair',
-  'padding',
-  'truncation',
-  'max_length',
-  'add_special_tokens',
-  'return_offsets_mapping',
-]
+export type NewToken = string | ({ readonly content: string } & Partial<Omit<AddedToken, 'id' | 'content' | 'special'>>)
 
-/** BERT's tokenizer: cleaning, splitting and WordPiece, with the ids and offsets of the reference. */
+interface Row {
+  readonly ids: number[]
+  readonly types: number[]
+  readonly attention: number[]
+  readonly offsets: [number, number][]
+  readonly special: number[]
+  readonly words: (number | null)[]
+}
+
+/** BERT's tokenizer: cleaning, splitting and WordPiece, with the ids and offsets of the official library. */
 export class BertTokenizer {
-  readonly model_max_length: number | undefined
-  readonly cls_token_id: number
-  readonly sep_token_id: number
-  readonly pad_token_id: number
-  readonly unk_token_id: number
-  private readonly wordPiece: WordPiece
-  private readonly tokens: readonly string[]
+  readonly special: SpecialTokens
+  private added: readonly AddedToken[]
+  private addedIds: ReadonlyMap<string, number>
+  private addedTokens: ReadonlyMap<number, AddedToken>
+  private encoder: Encoder
+  // Filled again by every text: the first and the second of a pair.
+  private readonly a = new Pieces()
+  private readonly b = new Pieces()
 
-  constructor(private readonly parts: TokenizerParts) {
-    const { vocab } = parts
-    this.model_max_length = parts.model_max_length
-    this.cls_token_id = vocab.get('[CLS]')!
-    this.sep_token_id = vocab.get('[SEP]')!
-    this.pad_token_id = vocab.get('[PAD]')!
-    this.unk_token_id = vocab.get(parts.unknown) ?? vocab.get('[UNK]')!
-    this.wordPiece = new WordPiece(vocab, this.unk_token_id, parts.prefix, parts.longest)
-    const tokens: string[] = []
-    for (const [token, id] of vocab) tokens[id] = token
-    this.tokens = tokens
+  constructor(readonly parts: TokenizerParts) {
+    this.special = parts.special
+    ;({ added: this.added, addedIds: this.addedIds, addedTokens: this.addedTokens, encoder: this.encoder } = this.with(parts.added))
   }
 
-  get vocab_size(): number {
-    return this.parts.vocab.size
+  /** Of the vocabulary and the added tokens together. */
+  get length(): number {
+    return this.parts.vocabulary.size + this.added.filter(({ id }) => this.parts.vocabulary.token(id) === undefined).length
+  }
+
+  id(token: string): number | undefined {
+    return this.addedIds.get(token) ?? this.parts.vocabulary.id(token)
+  }
+
+  token(id: number): string | undefined {
+    return this.addedTokens.get(id)?.content ?? this.parts.vocabulary.token(id)
+  }
+
+  get all_special_ids(): number[] {
+    const ids = Object.values(this.special).map((token) => this.id(token))
+    const more = this.added.filter(({ special }) => special).map(({ id }) => id)
+    return [...new Set([...ids, ...more])].filter((id) => id !== undefined)
+  }
+
+  get_vocab(): Map<string, number> {
+    return new Map([...this.parts.vocabulary.entries(), ...this.addedIds])
+  }
+
+  /** Adds tokens that are found whole in texts; how many are new. The model's word embeddings must be resized to `length` then. */
+  add_tokens(tokens: NewToken | readonly NewToken[], special: boolean): number {
+    const before = this.length
+    const added = [...this.added]
+    // After the last id of both, as the official library counts.
+    let next = Math.max(this.parts.vocabulary.size, ...added.map(({ id }) => id + 1))
+    const list: readonly NewToken[] = Array.isArray(tokens) ? (tokens as NewToken[]) : [tokens as NewToken]
+    for (const [i, token] of list.entries()) {
+      const given = typeof token === 'string' ? { content: token } : token
+      checkOptions(`add_tokens[${i}]`, given, ['content', 'single_word', 'lstrip', 'rstrip', 'normalized'])
+      const { content, single_word = false, lstrip = false, rstrip = false, normalized = !special } = given
+      if (typeof content !== 'string' || content === '') throw expected(`add_tokens[${i}]`, 'a text that is not empty', content)
+      for (const [name, flag] of Object.entries({ single_word, lstrip, rstrip, normalized })) oneOf(name, flag, [true, false])
+      const known = this.id(content) ?? added.find((other) => other.content === content)?.id
+      const entry = { id: known ?? next++, content, single_word, lstrip, rstrip, normalized, special }
+      const place = added.findIndex((other) => other.content === content)
+      if (place >= 0) added[place] = entry
+      else added.push(entry)
+    }
+    Object.assign(this, this.with(added))
+    return this.length - before
   }
 
   /** Tokens of a text, without special ones. */
   tokenize(text: string): string[] {
-    return this.convert_ids_to_tokens(this.pieces(text).ids)
+    if (typeof text !== 'string') throw expected('tokenize', 'a text', text)
+    this.fill(this.a, [text], false)
+    return this.convert_ids_to_tokens([...this.a.ids.subarray(0, this.a.length)])
   }
 
   convert_ids_to_tokens(ids: readonly number[]): string[] {
-    return ids.map((id) => this.tokens[id] ?? '[UNK]')
+    return ids.map((id) => this.token(id) ?? this.special.unk_token)
   }
 
   convert_tokens_to_ids(tokens: readonly string[]): number[] {
-    return tokens.map((token) => this.parts.vocab.get(token) ?? this.unk_token_id)
+    const unknown = this.id(this.special.unk_token)!
+    return tokens.map((token) => this.id(token) ?? unknown)
+  }
+
+  decode(ids: readonly number[], options: DecodeOptions = {}): string {
+    checkOptions('decode', options, ['skip_special_tokens', 'clean_up_tokenization_spaces'])
+    for (const [name, value] of Object.entries(options)) oneOf(name, value, [true, false])
+    if (!Array.isArray(ids)) throw expected('decode', 'an array of ids', ids)
+    const tokens: string[] = []
+    for (const id of ids as readonly number[]) {
+      const token = this.token(id)
+      // The official library leaves out what is no token.
+      if (token === undefined || (options.skip_special_tokens && this.addedTokens.get(id)?.special)) continue
+      tokens.push(token)
+    }
+    const text = joinTokens(tokens, this.parts.vocabulary.prefix, this.parts.cleanup)
+    return (options.clean_up_tokenization_spaces ?? this.parts.clean_up_tokenization_spaces) ? cleanUpJoined(text) : text
+  }
+
+  files(): Record<string, string> {
+    return tokenizerFiles(this.parts, this.added)
   }
 
   /** Rows of ids, ragged unless padding is asked for. */
-  encode_batch(texts: string | readonly string[], options: TokenizeOptions = {}): TokenizerOutput {
-    checkOptions('tokenizer', options, OPTIONS)
-    const firsts = list('tokenizer', texts)
-    const pairs = options.text_pair === undefined || options.text_pair === null ? undefined : list('text_pair', options.text_pair)
+  encode_batch(texts: TextInput, options: TokenizeOptions = {}): TokenizerOutput {
+    const settings = resolve(options, this.parts)
+    const firsts = batchOf('tokenizer', texts, settings.split)
+    const { text_pair } = options
+    const pairs = text_pair === undefined || text_pair === null ? undefined : batchOf('text_pair', text_pair, settings.split)
     if (pairs && pairs.length !== firsts.length) throw expected('text_pair', `${firsts.length} texts, as many as the first`, pairs)
-    const limit = this.limit(options)
-    const rows = firsts.map((text, i) => this.row(text, pairs?.[i], limit, options.add_special_tokens ?? true))
-    const longest = options.padding === 'max_length' ? (limit ?? 0) : Math.max(...rows.map(({ ids }) => ids.length))
-    const padded = <T>(values: T[], filler: T): T[] =>
-      options.padding && values.length < longest ? [...values, ...Array.from({ length: longest - values.length }, () => filler)] : values
+    const extra = settings.special ? (pairs ? 3 : 2) : 0
+    const room = (settings.max_length ?? 0) - extra
+    if (settings.truncation && room < 0) throw expected('max_length', `at least ${extra}, the special tokens of a row`, settings.max_length)
+
+    const rows: Row[] = []
+    const samples: number[] = []
+    let longest = 0
+    firsts.forEach((first, i) => {
+      this.fill(this.a, first, settings.split)
+      if (pairs) this.fill(this.b, pairs[i]!, settings.split)
+      const truncation = settings.truncation && {
+        ...settings.truncation,
+        room,
+        firstIsLonger: pairs !== undefined && this.firstIsLonger(settings),
+      }
+      const windows = windowsOf(this.a.length, pairs && this.b.length, truncation)
+      // Overflow is padded to the same length, and not counted for it.
+      longest = Math.max(longest, windowLength(windows[0]!) + extra)
+      for (const window of settings.truncation?.overflow ? windows : windows.slice(0, 1)) {
+        rows.push(this.row(window, settings))
+        samples.push(i)
+      }
+    })
+    if (settings.padding) this.pad(rows, settings.padding === 'max_length' ? settings.max_length! : longest, settings)
     return {
-      input_ids: rows.map(({ ids }) => padded(ids, this.pad_token_id)),
-      attention_mask: rows.map(({ ids }) =>
-        padded(
-          ids.map(() => 1),
-          0,
-        ),
-      ),
-      token_type_ids: rows.map(({ types }) => padded(types, 0)),
-      ...(options.return_offsets_mapping && { offset_mapping: rows.map(({ offsets }) => padded(offsets, [0, 0])) }),
+      input_ids: rows.map(({ ids }) => ids),
+      attention_mask: rows.map(({ attention }) => attention),
+      token_type_ids: rows.map(({ types }) => types),
+      ...(settings.offsets && { offset_mapping: rows.map(({ offsets }) => offsets) }),
+      ...(settings.mask && { special_tokens_mask: rows.map(({ special }) => special) }),
+      ...(settings.words && { word_ids: rows.map(({ words }) => words) }),
+      ...(options.return_overflowing_tokens && { overflow_to_sample_mapping: samples }),
     }
   }
 
-  private limit({ truncation = false, padding = false, max_length }: TokenizeOptions): number | undefined {
-    if (![true, false, 'longest_first'].includes(truncation)) throw expected('truncation', 'true, false or "longest_first"', truncation)
-    if (![true, false, 'longest', 'max_length'].includes(padding))
-      throw expected('padding', 'true, false, "longest" or "max_length"', padding)
-    if (max_length !== undefined && (!Number.isInteger(max_length) || max_length < 0))
-      throw expected('max_length', 'a whole number', max_length)
-    if (!truncation && padding !== 'max_length') return undefined
-    const limit = max_length ?? this.model_max_length
-    if (limit === undefined) throw expected('max_length', 'a whole number, as this tokenizer knows no limit', max_length)
-    return limit
+  private with(added: readonly AddedToken[]) {
+    const unknown = this.parts.vocabulary.id(this.special.unk_token)!
+    const { vocabulary, normalizer, longest } = this.parts
+    return {
+      added,
+      addedIds: new Map(added.map(({ content, id }) => [content, id])),
+      addedTokens: new Map(added.map((token) => [token.id, token])),
+      encoder: new Encoder({ vocabulary, normalizer, added, unknown, longest }),
+    }
   }
 
-  private row(
-    text: string,
-    pair: string | undefined,
-    limit: number | undefined,
-    special: boolean,
-  ): { ids: number[]; types: number[]; offsets: [number, number][] } {
-    const a = this.pieces(text)
-    const b = pair === undefined ? undefined : this.pieces(pair)
-    const extra = special ? (b ? 3 : 2) : 0
-    if (limit !== undefined) truncate(a, b, limit - extra)
-    const ids: number[] = []
-    const types: number[] = []
-    const offsets: [number, number][] = []
-    const put = (id: number, type: number, start = 0, end = 0): void => {
-      ids.push(id)
-      types.push(type)
-      offsets.push([start, end])
-    }
-    if (special) put(this.cls_token_id, 0)
-    a.ids.forEach((id, i) => put(id, 0, a.starts[i], a.ends[i]))
-    if (special) put(this.sep_token_id, 0)
-    b?.ids.forEach((id, i) => put(id, 1, b.starts[i], b.ends[i]))
-    if (b && special) put(this.sep_token_id, 1)
-    return { ids, types, offsets }
+  private fill(pieces: Pieces, texts: readonly string[], split: boolean): void {
+    pieces.length = 0
+    texts.forEach((text, i) => this.encoder.encode(text, pieces, split ? i : -1))
   }
 
-  private pieces(text: string): Pieces {
-    const pieces: Pieces = { ids: [], starts: [], ends: [] }
-    for (const word of words(text, this.parts.normalizer)) {
-      this.wordPiece.split(word.text, (id, from, to) => {
-        pieces.ids.push(id)
-        pieces.starts.push(word.starts[from]!)
-        pieces.ends.push(word.ends[to - 1]!)
-      })
+  private firstIsLonger({ split, max_length, truncation }: Settings): boolean {
+    // Words that come split already are tokenized to their ends.
+    const [a, b] = [this.a, this.b].map((pieces) => (split ? pieces.length : seenLength(pieces, max_length!, truncation!.side)))
+    return a! > b!
+  }
+
+  private row({ a, b }: Window, settings: Settings): Row {
+    const [cls, sep] = settings.special ? [[this.id(this.special.cls_token)!], [this.id(this.special.sep_token)!]] : [[], []]
+    const second = cls.length + a[1] - a[0] + sep.length
+    const length = second + (b ? b[1] - b[0] + sep.length : 0)
+    const ids = new Array<number>(length)
+    const row: Row = {
+      ids,
+      types: new Array<number>(length).fill(0).fill(1, second),
+      attention: new Array<number>(length).fill(1),
+      offsets: settings.offsets ? Array.from({ length }, () => [0, 0]) : [],
+      special: settings.mask ? new Array<number>(length).fill(1) : [],
+      words: settings.words ? new Array<number | null>(length).fill(null) : [],
     }
-    return pieces
+    if (settings.special) {
+      ids[0] = cls[0]!
+      ids[second - 1] = ids[length - 1] = sep[0]!
+    }
+    putPieces(row, cls.length, this.a, a, settings)
+    if (b) putPieces(row, second, this.b, b, settings)
+    return row
+  }
+
+  private pad(rows: readonly Row[], length: number, { padding_side, multiple }: Settings): void {
+    const width = Math.ceil(length / multiple) * multiple
+    const pad = this.id(this.special.pad_token)!
+    for (const row of rows) {
+      const missing = width - row.ids.length
+      if (missing <= 0) continue
+      const put = <T>(values: T[], filler: () => T): void => {
+        const fillers = Array.from({ length: missing }, filler)
+        if (padding_side === 'right') values.push(...fillers)
+        else values.unshift(...fillers)
+      }
+      put(row.ids, () => pad)
+      put(row.types, () => 0)
+      put(row.attention, () => 0)
+      put(row.offsets, () => [0, 0])
+      put(row.special, () => 1)
+      put(row.words, () => null)
+    }
   }
 }
 
-function list(name: string, texts: string | readonly string[]): readonly string[] {
-  const all = typeof texts === 'string' ? [texts] : texts
-  if (!Array.isArray(all) || all.length === 0) throw expected(name, 'a text or a non-empty array of texts', texts)
-  const odd = all.findIndex((text) => typeof text !== 'string')
-  if (odd >= 0) throw expected(`${name}[${odd}]`, 'a text', all[odd])
-  return all as string[]
+function windowLength({ a, b }: Window): number {
+  return a[1] - a[0] + (b ? b[1] - b[0] : 0)
 }
 
-/** Cuts the longer text from its end until both fit, as the reference does: of an odd number of places the longer one keeps one more. */
-function truncate(a: Pieces, b: Pieces | undefined, limit: number): void {
-  const room = Math.max(limit, 0)
-  const [lengthA, lengthB] = [a.ids.length, b ? b.ids.length : 0]
-  let short = Math.min(lengthA, lengthB)
-  let long = Math.max(lengthA, lengthB)
-  if (short + long > room) {
-    long = Math.max(short, room - short)
-    if (short + long > room) {
-      short = Math.floor(room / 2)
-      long = room - short
-    }
-  }
-  const [keepA, keepB] = lengthA > lengthB ? [long, short] : [short, long]
-  for (const [p, keep] of [
-    [a, keepA],
-    [b, keepB],
-  ] as const) {
-    if (!p) continue
-    p.ids.length = keep
-    p.starts.length = keep
-    p.ends.length = keep
-  }
+function putPieces(row: Row, at: number, { ids, starts, ends, words }: Pieces, [from, to]: Range, settings: Settings): void {
+  const shift = at - from
+  for (let i = from; i < to; i++) row.ids[i + shift] = ids[i]!
+  if (settings.offsets) for (let i = from; i < to; i++) row.offsets[i + shift] = [starts[i]!, ends[i]!]
+  if (settings.mask) row.special.fill(0, at, to + shift)
+  if (settings.words) for (let i = from; i < to; i++) row.words[i + shift] = words[i]!
 }

@@ -4,6 +4,8 @@ import { LOSS_CASES } from './losses.ts'
 import { MODEL_CASES } from './models.ts'
 import { GOLDEN_HASH, outputHash, REPRODUCIBLE_CASES } from './reproducible.ts'
 import { SAVED } from './saved.ts'
+import { TOKENIZER_CASES } from './tokenizer.ts'
+import { SOURCE_CASES } from './sources.ts'
 
 /** Every conformance case, in groups. A new file of cases is added here and nowhere else. */
 export const CONFORMANCE: Readonly<Record<string, readonly ConformanceCase[]>> = {
@@ -16,4 +18,6 @@ export const CONFORMANCE: Readonly<Record<string, readonly ConformanceCase[]>> =
     name,
     run: async () => same(await outputHash(options), GOLDEN_HASH, 'hash of the outputs'),
   })),
+  tokenizer: TOKENIZER_CASES,
+  sources: SOURCE_CASES,
 }

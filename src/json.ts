@@ -1,4 +1,4 @@
-import { BertletError, expected } from '../errors.ts'
+import { BertletError, expected } from './errors.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
@@ -23,14 +23,17 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
+const [QUOTE, BACKSLASH, OPEN, CLOSE] = [34, 92, 0x5b, 0x5d]
+
 function depthOf(text: string): number {
   let [depth, deepest] = [0, 0]
   for (let i = 0; i < text.length; i++) {
-    const c = text[i]
-    if (c === '"') {
-      while (++i < text.length && text[i] !== '"') if (text[i] === '\\') i++
-    } else if (c === '{' || c === '[') deepest = Math.max(deepest, ++depth)
-    else if (c === '}' || c === ']') depth--
+    const c = text.charCodeAt(i)
+    if (c === QUOTE) {
+      while (++i < text.length && text.charCodeAt(i) !== QUOTE) if (text.charCodeAt(i) === BACKSLASH) i++
+      // { and [, } and ] differ in one bit.
+    } else if ((c & ~0x20) === OPEN) deepest = Math.max(deepest, ++depth)
+    else if ((c & ~0x20) === CLOSE) depth--
   }
   return deepest
 }
