@@ -1,6 +1,6 @@
-import { Op } from '../../assembly/abi.ts'
+import { GradMode, Op } from '../../assembly/abi.ts'
 import type { Engine, Inputs } from '../engine/engine.ts'
-import { gradients, gradientName, type GradientOptions } from '../graph/gradients.ts'
+import { gradients, type GradientOptions, type Gradients } from '../graph/gradients.ts'
 import { Graph } from '../graph/graph.ts'
 import { words, type Dims, type Tensor } from '../graph/tensor.ts'
 import { adamW, AdamScalars, SCALARS, type AdamWOptions } from './optimizer.ts'
@@ -19,6 +19,7 @@ export interface SessionOptions extends AdamWOptions, GradientOptions {
 export class TrainingSession {
   /** Parameters and their gradients, in the order in which the backward pass meets them. */
   readonly trained: ReadonlyMap<Tensor, Tensor>
+  private readonly shares: Gradients['shares']
   private readonly step = new Graph()
   private readonly optimizer = new Graph()
   private readonly zeroing = new Graph()
@@ -36,16 +37,22 @@ export class TrainingSession {
     this.key = `${key}|train.`
     this.scalars = new AdamScalars(options.betas)
     this.losses = build(this.step)
-    this.trained = gradients(this.step, this.losses, trainable && { trainable })
+    const { trained, shares } = gradients(this.step, this.losses, trainable && { trainable })
+    this.trained = trained
+    this.shares = shares
+    for (const { share, gradient } of shares) {
+      const dims = [words(share, NO_DIMS), 1]
+      this.optimizer.add({ op: Op.Copy, mode: GradMode.Accumulate, dims, operands: [share, gradient], floats: [] })
+    }
     adamW(this.optimizer, this.trained, options)
-    for (const tensor of [...this.losses, ...this.trained.values()]) {
+    for (const tensor of [...this.losses, ...trained.values(), ...shares.map(({ share }) => share)]) {
       this.zeroing.add({ op: Op.Fill, mode: 0, dims: [words(tensor, NO_DIMS), 1], operands: [tensor], floats: [0] })
     }
     const tensors = new Map([this.step, this.optimizer].flatMap((graph) => graph.tensors.map((tensor) => [tensor.name, tensor])))
-    const trained = new Set([...this.trained.keys()].map(({ name }) => name))
+    const written = new Set([...trained.keys()].map(({ name }) => name))
     for (const { kind, name, shape, layout } of tensors.values()) {
       if (kind !== 'parameter' && kind !== 'state') continue
-      engine.store.hold({ name, shape, layout, writable: kind === 'state' || trained.has(name) })
+      engine.store.hold({ name, shape, layout, writable: kind === 'state' || written.has(name) })
       this.held.push(name)
     }
   }
@@ -60,7 +67,7 @@ export class TrainingSession {
     return this.run(`step.${Object.values(bound).join('.')}`, bound, this.step, dims, inputs, signal)
   }
 
-  /** One update of every parameter; gradients are zero afterwards. */
+  /** One update of every parameter; zero() starts the next step. */
   update(learningRate: number): Promise<void> {
     return this.run('update', NO_DIMS, this.optimizer, NO_DIMS, { [SCALARS]: this.scalars.next(learningRate) })
   }
@@ -72,7 +79,12 @@ export class TrainingSession {
 
   /** A copy of a parameter's gradient, [N][K] in rows. */
   gradient(parameter: string): Float32Array {
-    return this.engine.store.read(gradientName(parameter))
+    const gradient = [...this.trained].find(([{ name }]) => name === parameter)![1]
+    const sum = this.engine.store.read(gradient.name)
+    for (const { share } of this.shares.filter((one) => one.gradient === gradient)) {
+      this.engine.store.read(share.name).forEach((x, i) => (sum[i]! += x))
+    }
+    return sum
   }
 
   /** Gives gradients, moments and plans back; the parameters stay with their model. */
