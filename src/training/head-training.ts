@@ -61,6 +61,11 @@ export class HeadTraining {
     return loss
   }
 
+  /** The loss that the next step would begin with, its masks of dropout included; nothing is updated. */
+  async loss(inputs: TrainingInputs | readonly TrainingInputs[], { signal }: { signal?: AbortSignal } = {}): Promise<number> {
+    return (await this.accumulate(inputs, signal)).loss()
+  }
+
   /** The gradient of every trained parameter, [N][K] in rows, by its name; nothing is updated. */
   async gradients(
     inputs: TrainingInputs | readonly TrainingInputs[],
