@@ -103,7 +103,7 @@ export const enum Op {
   SoftmaxGrad = 24,
   /** db[j] += sum_t dy[t][j], always accumulates, rows in order. dims rows, N; operands dy [rows][N], db [N]. */
   ColumnSum = 25,
-  /** table[index[t]] += dy[t], always accumulates, t in order. mode TableMode; dims T, H, rows of the table; operands dy [T][H], index i32[T], table. */
+  /** table[index[t]] += dy[t], always accumulates, t in order; not where index[t] = skip - 1. mode TableMode; dims T, H, rows of the table, skip; operands dy [T][H], index i32[T], table. */
   Scatter = 26,
   /** dx = scale[0] * loss'(x). mode = ElementLoss | Accumulate; dims n m; operands x, targets f32, scale f32[1], dx. */
   ElementLossGrad = 27,
@@ -125,7 +125,9 @@ export const enum AdamScalar {
   Correction1 = 1, // 1 - beta1^t
   Correction2 = 2, // 1 - beta2^t
   GradientScale = 3, // multiplies g before use (1, or the clip factor)
-  Words = 4,
+  OneMinusBeta1 = 4, // subtracted in double: in f32 1 - 0.999 is off by 1.3e-5 of itself
+  OneMinusBeta2 = 5,
+  Words = 6,
 }
 
 export const enum Activation {

@@ -60,13 +60,14 @@ export function gather(r: usize): void {
   }
 }
 
-/** table[index[t]] += dy[t]: four columns a unit, t in order. */
+/** table[index[t]] += dy[t]: four columns a unit, t in order. The row skip - 1 learns nothing: the padding token's. */
 export function scatter(r: usize): void {
   const t = dim(r, 0)
   const h = dim(r, 1)
   const dy = operand(r, 0)
   const index = operand(r, 1)
   const table = operand(r, 2)
+  const skip = dim(r, 3)
   const panel = (mode(r) & TableMode.Panel) != 0
   const row = (<usize>h) << 2
   const units = (h + 3) >> 2
@@ -76,6 +77,7 @@ export function scatter(r: usize): void {
     for (let i = 0; i < t; i++) {
       const id = load<u32>(index + ((<usize>i) << 2))
       assert(id < <u32>dim(r, 2))
+      if (id + 1 == <u32>skip) continue
       const from = dy + <usize>i * row + at
       if (panel) {
         let to = table + ((<usize>(id >> 3) * row) << 3) + (at << 3) + ((<usize>(id & 7)) << 2)

@@ -120,8 +120,17 @@ export function layerNorm(g: Graph, x: Tensor, gamma: Tensor, beta: Tensor, eps:
   return y
 }
 
-/** y[t] = word[ids[t]] + type[types[t]] + position[positions[t]]. */
-export function embedding(g: Graph, ids: Tensor, types: Tensor, positions: Tensor, word: Tensor, type: Tensor, position: Tensor): Tensor {
+/** y[t] = word[ids[t]] + type[types[t]] + position[positions[t]]. The word `padding` learns nothing here, as nn.Embedding's padding_idx. */
+export function embedding(
+  g: Graph,
+  ids: Tensor,
+  types: Tensor,
+  positions: Tensor,
+  word: Tensor,
+  type: Tensor,
+  position: Tensor,
+  padding: number | null = null,
+): Tensor {
   const t = rows(ids)
   const h = width(word)
   const y = g.value([t, h])
@@ -143,7 +152,7 @@ export function embedding(g: Graph, ids: Tensor, types: Tensor, positions: Tenso
           graph.add({
             op: Op.Scatter,
             mode: table.layout === 'panel' ? TableMode.Panel : TableMode.Rows,
-            dims: [t, h, rows(table)],
+            dims: [t, h, rows(table), table === word && padding !== null ? padding + 1 : 0],
             operands: [dy, index, dtable],
             floats: [],
           }),

@@ -97,6 +97,7 @@ export function bert(
     embeds ? g.input(INPUTS.embeds, [TOKENS, h], 'f32') : wordTable(g, config, trunk),
     p.table('embeddings.token_type_embeddings', config.type_vocab_size, h),
     p.table('embeddings.position_embeddings', config.max_position_embeddings, h),
+    config.pad_token_id,
   )
   const first = p.norm('embeddings', embedded, h, config.layer_norm_eps)
   const hidden = [drop ? drop.tokens(first, config.hidden_dropout_prob) : first]

@@ -1,4 +1,4 @@
-import { Op } from '../../assembly/abi.ts'
+import { AdamScalar, Op } from '../../assembly/abi.ts'
 import type { Graph } from '../graph/graph.ts'
 import { words, type Dims, type Tensor } from '../graph/tensor.ts'
 
@@ -25,7 +25,7 @@ const NO_DIMS: Dims = { tokens: 0, sequences: 0, longest: 0, squares: 0, selecte
  */
 export function adamW(g: Graph, gradients: ReadonlyMap<Tensor, Tensor>, options: AdamWOptions = {}): void {
   const { betas = [0.9, 0.999], eps = 1e-8, weight_decay = 0.01 } = options
-  const scalars = g.input(SCALARS, [4], 'f32')
+  const scalars = g.input(SCALARS, [AdamScalar.Words], 'f32')
   for (const [parameter, gradient] of gradients) {
     const [m, v] = moments(parameter.name).map((name) => g.state(name, parameter.shape as number[], parameter.layout))
     const decay = decays(parameter.name) ? weight_decay : 0
@@ -54,6 +54,7 @@ export class AdamScalars {
   next(learningRate: number, gradientScale = 1): Float32Array {
     this.power1 *= this.betas[0]
     this.power2 *= this.betas[1]
-    return Float32Array.of(learningRate, 1 - this.power1, 1 - this.power2, gradientScale)
+    const [beta1, beta2] = this.betas
+    return Float32Array.of(learningRate, 1 - this.power1, 1 - this.power2, gradientScale, 1 - beta1, 1 - beta2)
   }
 }

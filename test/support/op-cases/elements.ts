@@ -185,16 +185,15 @@ export function* optimizer(): Generator<OpCase> {
       mode: 0,
       dims: [n, m],
       operands: [
-        // 1 - beta is off by eps / (1 - beta) when beta is rounded: 2^-24 * 1000 for beta2.
         changed(
           p,
           after,
-          map(after, (value, i) => 4 * EPS * Math.abs(value) + 1100 * EPS * Math.abs(p[i]! - value)),
+          map(after, (value, i) => 4 * EPS * Math.abs(value) + 16 * EPS * Math.abs(p[i]! - value)),
         ),
         changed(g, new Float64Array(count), 0),
         changed(first, m1, 16 * EPS),
-        changed(second, m2, 1100 * EPS),
-        read(Float32Array.of(lr, correction1, correction2, scale)),
+        changed(second, m2, 16 * EPS),
+        read(Float32Array.of(lr, correction1, correction2, scale, 1 - beta1, 1 - beta2)),
       ],
       floats: [beta1, beta2, eps, decay],
     }

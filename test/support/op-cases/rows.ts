@@ -197,16 +197,20 @@ export function* embedding(): Generator<OpCase> {
       const rows = 19
       const dy = floats(t * h)
       const index = ints(t, rows)
-      const sum = new Float64Array(rows * h)
-      index.forEach((id, i) => dy.subarray(i * h, i * h + h).forEach((value, j) => (sum[id * h + j]! += value)))
-      const flat = mode === TableMode.Panel ? toPanel(sum, rows, h) : sum
-      yield {
-        name: `scatter ${t}x${h} mode ${mode}`,
-        op: Op.Scatter,
-        mode,
-        dims: [t, h, rows],
-        operands: [read(dy), read(index), added(flat, (t + 1) * EPS * (t + 2))],
-        floats: [],
+      for (const skip of [0, index[0]! + 1]) {
+        const sum = new Float64Array(rows * h)
+        index.forEach((id, i) => {
+          if (id + 1 !== skip) dy.subarray(i * h, i * h + h).forEach((value, j) => (sum[id * h + j]! += value))
+        })
+        const flat = mode === TableMode.Panel ? toPanel(sum, rows, h) : sum
+        yield {
+          name: `scatter ${t}x${h} mode ${mode}, skip ${skip}`,
+          op: Op.Scatter,
+          mode,
+          dims: [t, h, rows, skip],
+          operands: [read(dy), read(index), added(flat, (t + 1) * EPS * (t + 2))],
+          floats: [],
+        }
       }
     }
     seeded(t - h)
