@@ -58,7 +58,8 @@ def make_batch(case, config, g):
     if case in GAPPY:
         mask[0, 3] = mask[2, 0] = mask[3, 5:8] = mask[5, :2] = 0
     return {
-        "input_ids": torch.randint(0, config["vocab_size"], shape, generator=g),
+        # Not pad_token_id, whose row of the word table learns nothing from lookups in transformers (L58: padding_idx).
+        "input_ids": torch.randint(1, config["vocab_size"], shape, generator=g),
         "attention_mask": mask,
         "token_type_ids": torch.randint(0, 2, shape, generator=g),
     }
