@@ -85,6 +85,10 @@ export const enum Op {
   ElementLoss = 14,
   /** Cross-entropy over column c of the rows start..end-1 of x: nll[r] = lse[r] - x[start + label[r]][c] (0 where label = -100). dims R, T, W, c; operands x [T][W], starts i32[R], ends i32[R], labels i32[R], nll [R], lse [R]. */
   SpanCrossEntropy = 15,
+  /** y = x * kept / (1 - p), or y += with Accumulate: its own gradient. dims rows, n, stream; operands x, y, examples i32[rows], places i32[rows], seeds i32[2] (seed, step); floats p. */
+  Dropout = 16,
+  /** The same over attention maps. dims heads, B, S, stream; operands x, y, offsets, examples i32[B], seeds i32[2]; floats p. */
+  DropoutMaps = 17,
 
   // Gradients. Mode bit GradMode.Accumulate: += instead of =.
   /** dx = scale[0] * (softmax - onehot), zero rows where label = -100. dims R, C; operands x, labels, lse, scale f32[1], dx [R][C]. */

@@ -8,6 +8,7 @@ import { activation, activationGrad, add, copy, fill } from './kernels/elementwi
 import { embedding, gather, scatter } from './kernels/embedding'
 import { gemm } from './kernels/gemm'
 import { layerNorm, layerNormGrad, layerNormParamGrad } from './kernels/layernorm'
+import { dropout, dropoutMaps } from './kernels/dropout'
 import { crossEntropy, crossEntropyGrad, elementLoss, elementLossGrad, spanCrossEntropy, spanCrossEntropyGrad } from './kernels/loss'
 import { adamW } from './kernels/optimizer'
 import { columnSum, meanPool, normalize, sum } from './kernels/reduce'
@@ -75,6 +76,12 @@ function dispatch(op: i32, r: usize): bool {
       return true
     case Op.SpanCrossEntropy:
       spanCrossEntropy(r)
+      return true
+    case Op.Dropout:
+      dropout(r)
+      return true
+    case Op.DropoutMaps:
+      dropoutMaps(r)
       return true
     case Op.CrossEntropyGrad:
       crossEntropyGrad(r)

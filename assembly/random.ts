@@ -44,25 +44,6 @@ function logOf(u: f64): f64 {
   return e * 0.6931471805599453 + s * p
 }
 
-/** cos(2 pi u) for 0 <= u < 1 in f64, good to 2^-40: the nearest quarter turn, then Taylor's series up to pi/4. */
-function cosOfTurn(u: f64): f64 {
-  const quarter = nearest(u * 4)
-  const r = (u * 4 - quarter) * 1.5707963267948966
-  const z = r * r
-  const even = 1 + z * (-1.0 / 2 + z * (1.0 / 24 + z * (-1.0 / 720 + z * (1.0 / 40320 + z * (-1.0 / 3628800 + z * (1.0 / 479001600))))))
-  const odd = r * (1 + z * (-1.0 / 6 + z * (1.0 / 120 + z * (-1.0 / 5040 + z * (1.0 / 362880 + z * (-1.0 / 39916800))))))
-  switch ((<i32>quarter) & 3) {
-    case 0:
-      return even
-    case 1:
-      return -odd
-    case 2:
-      return -even
-    default:
-      return odd
-  }
-}
-
 /** A word to the middle of one of 2^32 steps of 0..1. */
 // @ts-ignore: decorator
 @inline
@@ -70,15 +51,27 @@ function unit(word: i32): f64 {
   return (<f64>(<u32>word) + 0.5) * 2.3283064365386963e-10
 }
 
-/** A standard normal value from two words: Box and Muller's. */
-// @ts-ignore: decorator
-@inline
-function normal(a: i32, b: i32): f64 {
-  return sqrt(-2 * logOf(unit(a))) * cosOfTurn(unit(b))
+/**
+ * Two standard normal values from two words, Box and Muller's: radius * cos(2 pi u) at `to`, radius * sin(2 pi u) `step` bytes on, if `both`.
+ * Sine and cosine from the nearest quarter turn, then Taylor's series up to pi/4: good to 2^-40.
+ */
+function storeNormals(a: i32, b: i32, deviation: f64, to: usize, step: usize, both: bool): void {
+  const radius = deviation * sqrt(-2 * logOf(unit(a)))
+  const u = unit(b)
+  const quarter = nearest(u * 4)
+  const r = (u * 4 - quarter) * 1.5707963267948966
+  const z = r * r
+  const even = 1 + z * (-1.0 / 2 + z * (1.0 / 24 + z * (-1.0 / 720 + z * (1.0 / 40320 + z * (-1.0 / 3628800 + z * (1.0 / 479001600))))))
+  const odd = r * (1 + z * (-1.0 / 6 + z * (1.0 / 120 + z * (-1.0 / 5040 + z * (1.0 / 362880 + z * (-1.0 / 39916800))))))
+  const turns = <i32>quarter
+  const cosine = turns & 1 ? odd : even
+  const sine = turns & 1 ? even : odd
+  store<f32>(to, <f32>(radius * ((turns + 1) & 2 ? -cosine : cosine)))
+  if (both) store<f32>(to + step, <f32>(radius * (turns & 2 ? -sine : sine)))
 }
 
 /**
- * Rows 0..rows-1 of a weight [rows][k] = deviation * normal, in its resident layout (TableMode). A value depends on seed, stream, row and
+ * Rows row0..rows-1 of a weight [..][k] = deviation * normal, in its resident layout (TableMode). A value depends on seed, stream, row and
  * column: not on the layout, nor on how many rows there are.
  */
 export function fillNormal(
@@ -96,12 +89,10 @@ export function fillNormal(
   const step: usize = panel ? 32 : 4
   for (let row = row0; row < rows; row++) {
     let to = panel ? target + ((<usize>(row >> 3) * <usize>k) << 5) + ((<usize>(row & 7)) << 2) : target + ((<usize>row * <usize>k) << 2)
-    for (let j = 0; j < k; j += 2) {
-      const words = philox(<u32>(j >> 1), <u32>row, <u32>stream, 0, <u32>seedLow, <u32>seedHigh)
-      store<f32>(to, <f32>(deviation * normal(i32x4.extract_lane(words, 0), i32x4.extract_lane(words, 1))))
-      to += step
-      if (j + 1 < k) store<f32>(to, <f32>(deviation * normal(i32x4.extract_lane(words, 2), i32x4.extract_lane(words, 3))))
-      to += step
+    for (let j = 0; j < k; j += 4, to += step << 2) {
+      const words = philox(<u32>(j >> 2), <u32>row, <u32>stream, 0, <u32>seedLow, <u32>seedHigh)
+      storeNormals(i32x4.extract_lane(words, 0), i32x4.extract_lane(words, 1), deviation, to, step, j + 1 < k)
+      if (j + 2 < k) storeNormals(i32x4.extract_lane(words, 2), i32x4.extract_lane(words, 3), deviation, to + (step << 1), step, j + 3 < k)
     }
   }
 }

@@ -5,6 +5,8 @@ export type ErrorCode =
   | 'invalid_argument' // a value, shape or option that the call does not take
   | 'invalid_file' // a file that is not what its name says
   | 'not_found' // a file, tensor, model or task that is not there
+  | 'forbidden' // a server that wants to know who asks
+  | 'network' // a server that cannot be reached, or does not answer as it should
   | 'unsupported' // understood, and not done by this library or this runtime
   | 'out_of_memory' // more bytes than the memory can hold
   | 'disposed' // use after dispose()

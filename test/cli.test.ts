@@ -79,8 +79,8 @@ describe('bertlet', () => {
     [['tokenize', '--decode', '12', 'x'], 2, /--decode: expected ids, whole numbers of 0 or more, got "x"/],
     [['embed', '--file', 'nowhere.txt'], 1, /no such file.*nowhere\.txt/],
     [['embed', '--output', 'nowhere/x.npy', 'a'], 1, /no such file.*nowhere/],
-    [['info', 'nowhere'], 1, /neither a folder "nowhere"/],
-    [['doctor', '--model', 'nowhere'], 1, /^$/],
+    [['info', 'nowhere', '--offline'], 1, /no folder "nowhere", no installed npm package/],
+    [['doctor', '--offline', '--model', 'nowhere'], 1, /^$/],
   ] as const)('%j ends with %i and says why', async (args, code, message) => {
     const named = args[0] === 'embed' || args[0] === 'tokenize' ? ['--model', model] : []
     const result = await bertlet([...args, ...named])

@@ -62,7 +62,7 @@ function trainingGraph(): Graph {
   const twice = add(g, h, add(g, h, linear(g, h, w, b)))
   const rows = gather(g, twice, g.input('index', [SELECTED]))
   const loss = crossEntropy(g, rows, g.input('labels', [SELECTED]), g.input('scale', [1], 'f32'), g.state('loss', [1]))
-  gradients(g, loss)
+  gradients(g, [loss])
   return g
 }
 

@@ -19,12 +19,21 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'src/graph': ['src/errors.ts', 'assembly/abi.ts'],
   'src/engine': ['src/errors.ts', 'src/graph', 'assembly/abi.ts', 'type:src/runtimes/runtime.ts'],
   'src/engine/module.ts': ['src/errors.ts', 'src/graph', 'assembly/abi.ts', '@assemblyscript/loader', 'build'],
-  'src/runtimes': ['src/errors.ts', 'src/engine/worker.ts', 'type:src/weights/source.ts', 'type:src/weights/sink.ts', 'node:'],
-  'src/models': ['src/errors.ts', 'src/callable.ts', 'src/graph', 'src/engine', 'src/tokenizer', 'src/weights', 'assembly/abi.ts'],
+  'src/runtimes': ['src/errors.ts', 'src/engine/worker.ts', 'type:src/weights', 'node:'],
+  'src/models': [
+    'src/json.ts',
+    'src/errors.ts',
+    'src/callable.ts',
+    'src/graph',
+    'src/engine',
+    'src/tokenizer',
+    'src/weights',
+    'assembly/abi.ts',
+  ],
   'src/training': ['src/errors.ts', 'src/graph', 'src/engine', 'src/models', 'src/tokenizer', 'src/weights', 'assembly/abi.ts'],
   'src/training.ts': ['src/errors.ts', 'src/training'],
   'src/pipelines': ['src/errors.ts', 'src/callable.ts', 'src/engine', 'src/models', 'src/tokenizer', 'src/weights'],
-  'src/cli': ['src/errors.ts', 'src/index.node.ts', 'src/pipelines', 'node:', 'commander', 'cli-table3', 'cli-progress'],
+  'src/cli': ['src/errors.ts', 'src/index.node.ts', 'src/training.ts', 'src/pipelines', 'node:', 'commander', 'cli-table3', 'cli-progress'],
   'src/index.ts': ['src', 'assembly/abi.ts'],
   'src/index.node.ts': ['src', 'assembly/abi.ts'],
   'assembly/abi.ts': [],
@@ -33,10 +42,11 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'assembly/simd.ts': [],
   'assembly/math.ts': ['assembly/abi.ts', 'assembly/simd.ts'],
   'assembly/rows.ts': ['assembly/simd.ts'],
+  'assembly/maps.ts': [],
   'assembly/random.ts': ['assembly/abi.ts', 'assembly/math.ts'],
   'assembly/index.ts': ['assembly'],
 }
-const KERNEL = ['abi', 'math', 'random', 'record', 'rows', 'simd', 'threads'].map((name) => `assembly/${name}.ts`)
+const KERNEL = ['abi', 'maps', 'math', 'random', 'record', 'rows', 'simd', 'threads'].map((name) => `assembly/${name}.ts`)
 const KERNELS_TOGETHER: Record<string, readonly string[]> = {
   'assembly/kernels/gemm.ts': ['assembly/kernels/pack.ts'],
   // The plain chain of attention is gemm's micro-kernel, per sequence and head.

@@ -30,7 +30,8 @@ beforeAll(async () => {
 })
 
 /** Embedding, linear, gelu, LayerNorm, one whole layer, classifier, cross-entropy over all tokens. */
-function build(g: Graph, total: Tensor, scale: Tensor, layout: 'panel' | 'rows' = 'panel'): Tensor {
+function build(g: Graph, layout: 'panel' | 'rows'): readonly Tensor[] {
+  const [total, scale] = [g.state('loss', [1]), g.input('scale', [1], 'f32')]
   const p = new Parameters(g)
   const h = sizes.hidden_size
   const e = sizes.embedding_size
@@ -55,7 +56,7 @@ function build(g: Graph, total: Tensor, scale: Tensor, layout: 'panel' | 'rows' 
   const { output } = encoderLayer(g, { ...sizes, hidden_act: 'gelu' }, 'layer', normed, offsets)
   const logits = linear(g, output, p.table('classifier', sizes.num_labels, h, layout), p.vector('classifier.bias', sizes.num_labels))
   g.output('logits', logits)
-  return crossEntropy(g, logits, g.input('labels', [TOKENS]), scale, total)
+  return [crossEntropy(g, logits, g.input('labels', [TOKENS]), scale, total)]
 }
 
 interface Batch {
@@ -94,7 +95,7 @@ function batch(first: number, last: number): Batch {
 async function start(threads: number, layout: 'panel' | 'rows' = 'panel'): Promise<{ engine: Engine; session: TrainingSession }> {
   const engine = await Engine.create(threads)
   const { lr: _, ...options } = golden.json.adamw as { lr: number; betas: [number, number]; eps: number; weight_decay: number }
-  const session = new TrainingSession(engine, (g, total, scale) => build(g, total, scale, layout), options)
+  const session = new TrainingSession(engine, (g) => build(g, layout), options)
   for (const tensor of session.trained.keys()) {
     engine.store.write(tensor.name, golden.tensors.get(`initial.${tensor.name}`)!.data as Float32Array)
   }
@@ -115,7 +116,7 @@ async function train(
     await session.zero()
     for (const [first, last] of chunks) {
       const { dims, inputs } = batch(first, last)
-      await session.accumulate(whole.dims, dims, inputs, 1 / whole.labels)
+      await session.accumulate(whole.dims, dims, { ...inputs, scale: Float32Array.of(1 / whole.labels) })
     }
     losses.push(session.loss())
     if (step === 0) for (const { name } of session.trained.keys()) gradients.set(name, session.gradient(name))
@@ -155,7 +156,7 @@ describe('the first gradients', () => {
     const { dims, inputs, labels } = batch(0, 3)
     const loss = async (): Promise<number> => {
       await session.zero()
-      await session.accumulate(dims, dims, inputs, 1 / labels)
+      await session.accumulate(dims, dims, { ...inputs, scale: Float32Array.of(1 / labels) })
       return session.loss()
     }
     await loss()

@@ -1,38 +1,10 @@
 // Rows of attention maps, P [sequence][head][length][length], and their gradient.
 import { GradMode } from '../abi'
 import { exp } from '../math'
+import { length, mapOf, restart, seek } from '../maps'
 import { dim, mode, operand } from '../record'
 import { fma, loadTail, storeTail, sumLanes } from '../simd'
 import { next } from '../threads'
-
-// Units are (sequence, head) through all sequences. These describe the one that seek() found; mutable globals are per instance.
-let sequence: i32 = 0
-let before: i32 = 0
-let floats: usize = 0
-let length: i32 = 0
-
-function restart(): void {
-  sequence = 0
-  before = 0
-  floats = 0
-}
-
-/** Moves the cursor to a unit and sets `length`; false behind the last. */
-function seek(unit: i32, heads: i32, sequences: i32, offsets: usize): bool {
-  for (; sequence < sequences; sequence++) {
-    length = load<i32>(offsets + ((<usize>sequence) << 2), 4) - load<i32>(offsets + ((<usize>sequence) << 2))
-    if (unit < before + heads) return true
-    before += heads
-    floats += <usize>heads * <usize>length * <usize>length
-  }
-  return false
-}
-
-// @ts-ignore: decorator
-@inline
-function mapOf(unit: i32): usize {
-  return (floats + <usize>(unit - before) * <usize>length * <usize>length) << 2
-}
 
 export function softmax(r: usize): void {
   const x = operand(r, 0)

@@ -1,7 +1,7 @@
 import { arch, availableParallelism, cpus, freemem, platform, totalmem } from 'node:os'
-import { BertModel, openModel, pipeline, type ModelInfo } from '../index.node.ts'
+import { BertModel, hubSettings, openModel, pipeline, type ModelInfo } from '../index.node.ts'
 import { FAILURE } from './ending.ts'
-import { loadOptions, type ModelOptions } from './options.ts'
+import { loadOptions, sourceOptions, type ModelOptions } from './options.ts'
 import { columns } from './output.ts'
 
 /** Said by the build. */
@@ -23,7 +23,7 @@ interface Finding {
 
 /** `bertlet doctor`: what this machine and runtime can do, what will be used and why, shown by a run. */
 export async function doctor(options: DoctorOptions, signal: AbortSignal): Promise<void> {
-  const findings = [...machine(), ...webAssembly(), NETWORK, ...(await run(options, signal))]
+  const findings = [...machine(), ...webAssembly(), ...network(options), ...(await run(options, signal))]
   const healthy = !findings.some(({ fatal }) => fatal)
   if (options.json) process.stdout.write(`${JSON.stringify({ healthy, findings })}\n`)
   else {
@@ -33,7 +33,17 @@ export async function doctor(options: DoctorOptions, signal: AbortSignal): Promi
   if (!healthy) process.exitCode = FAILURE
 }
 
-const NETWORK: Finding = { name: 'network', found: 'not used', so: 'models are folders and npm packages' }
+function network(options: DoctorOptions): Finding[] {
+  const { endpoint, cache_dir: folder, offline } = hubSettings(sourceOptions(options))
+  return [
+    { name: 'hub', found: endpoint, so: offline ? 'not asked: offline' : 'asked for models that are no folder and no installed package' },
+    {
+      name: 'cache',
+      found: folder ?? 'none',
+      so: folder === undefined ? 'files of the hub are not kept' : 'files of the hub are kept there',
+    },
+  ]
+}
 
 function machine(): Finding[] {
   const { bun, deno, node } = process.versions as Readonly<Record<string, string | undefined>>
@@ -115,7 +125,7 @@ async function run(options: DoctorOptions, signal: AbortSignal): Promise<Finding
     return { name, found: 'no', so: (error as Error).message, fatal }
   }
   try {
-    openModel(options.model)
+    openModel(options.model, sourceOptions(options))
   } catch (error) {
     if (options.model !== undefined) return [absent(error, true)]
     return [absent(error, false), ...(await runFresh(options, signal))]

@@ -1,5 +1,5 @@
 import { AutoModel, inspect, openModel, type Inspection } from '../index.node.ts'
-import { loadOptions, type ModelOptions } from './options.ts'
+import { loadOptions, sourceOptions, type ModelOptions } from './options.ts'
 import { columns } from './output.ts'
 
 export interface InfoOptions extends ModelOptions {
@@ -8,7 +8,7 @@ export interface InfoOptions extends ModelOptions {
 
 /** `bertlet info`: what a checkpoint holds and needs. Its config and headers are read, no weight. */
 export async function info(model: string | undefined, options: InfoOptions, signal: AbortSignal): Promise<void> {
-  const source = openModel(model ?? options.model)
+  const source = openModel(model ?? options.model, sourceOptions(options))
   const found = await inspect(source, { signal })
   const memory = await AutoModel.estimate(source, { ...loadOptions(options), signal })
   if (options.json) process.stdout.write(`${JSON.stringify({ ...found, memory })}\n`)

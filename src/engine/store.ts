@@ -184,7 +184,11 @@ export class Store {
     { seed, stream, deviation, row0 = 0 }: { seed: number; stream: number; deviation: number; row0?: number },
   ): void {
     const { n, k, mode } = packing(weight)
-    this.kernels.fillNormal(weight.address, row0, n, k, mode, seed | 0, Math.floor(seed / 0x100000000), stream, deviation)
+    // In pieces: an engine that has begun a call in quick code goes on in it to the end, and only the next call gets the good code.
+    const [high, piece] = [Math.floor(seed / 0x100000000), Math.max(1, Math.floor(65536 / k))]
+    for (let row = row0; row < n; row += piece) {
+      this.kernels.fillNormal(weight.address, row, Math.min(row + piece, n), k, mode, seed | 0, high, stream, deviation)
+    }
   }
 
   get live(): boolean {

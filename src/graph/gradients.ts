@@ -11,26 +11,35 @@ export interface GradientOptions {
 /** The name under which the gradient of a parameter is kept in the store. */
 export const gradientName = (parameter: string): string => `${parameter}.grad`
 
+export interface Gradients {
+  /** The gradient of every trained parameter. */
+  readonly trained: ReadonlyMap<Tensor, Tensor>
+  /** What is to be added to a gradient when the last chunk is through. */
+  readonly shares: readonly { readonly share: Tensor; readonly gradient: Tensor }[]
+}
+
 /**
- * Appends the backward pass of everything that leads to `loss` and returns the gradient tensor of every trained parameter.
- * Parameters' gradients are states and are added to, so a step may be cut in chunks; zero them before the first.
+ * Appends the backward pass of everything that leads to the losses. Parameters' gradients are states and are added to, so a step may be cut in
+ * chunks; zero them before the first. A parameter that is used twice, as tied word tables are, has a sum for each use: sums that took turns
+ * would depend on the cut.
  */
-export function gradients(graph: Graph, loss: Tensor, { trainable = () => true }: GradientOptions = {}): Map<Tensor, Tensor> {
+export function gradients(graph: Graph, losses: readonly Tensor[], { trainable = () => true }: GradientOptions = {}): Gradients {
   const forward = [...graph.nodes]
   const needed = needsGradient(forward, trainable)
   const found = new Map<Tensor, Tensor>()
-  const parameters = new Map<Tensor, Tensor>()
+  const trained = new Map<Tensor, Tensor>()
+  const shares: { share: Tensor; gradient: Tensor }[] = []
   const borrowed = new Set<Tensor>() // tensors whose gradient is, so far, another's buffer
 
   const into = (tensor: Tensor, emit: (target: Tensor, accumulate: boolean) => void): void => {
     if (!needed.has(tensor)) return
     if (tensor.kind === 'parameter') {
-      let grad = parameters.get(tensor)
-      if (grad === undefined) {
-        grad = graph.state(gradientName(tensor.name), tensor.shape, tensor.layout)
-        parameters.set(tensor, grad)
-      }
-      return emit(grad, true)
+      const gradient = trained.get(tensor)
+      const name = gradientName(tensor.name) + (gradient === undefined ? '' : `.${shares.length}`)
+      const target = graph.state(name, tensor.shape, tensor.layout)
+      if (gradient === undefined) trained.set(tensor, target)
+      else shares.push({ share: target, gradient })
+      return emit(target, true)
     }
     const present = found.get(tensor)
     if (present === undefined) {
@@ -55,12 +64,12 @@ export function gradients(graph: Graph, loss: Tensor, { trainable = () => true }
 
   for (const node of forward.reverse()) {
     if (node.output === undefined || !needed.has(node.output)) continue
-    const dy = node.output === loss ? loss : found.get(node.output)
+    const dy = losses.includes(node.output) ? node.output : found.get(node.output)
     if (dy === undefined) continue
     if (node.grad === undefined) throw new Error(`op ${node.op} has no gradient`)
     node.grad({ graph, dy, into, pass })
   }
-  return parameters
+  return { trained, shares }
 }
 
 /** Everything that depends on a trained parameter. */

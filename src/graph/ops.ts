@@ -272,6 +272,50 @@ export function normalize(g: Graph, x: Tensor, eps = 1e-12): Tensor {
   return y
 }
 
+/** What a mask is drawn from: i32 tensors. */
+export interface DropoutPlaces {
+  /** [rows], or [B] for attention maps. */
+  readonly examples: Tensor
+  /** [rows]: places in the example. */
+  readonly places: Tensor
+  /** [2]: seed and step. */
+  readonly seeds: Tensor
+}
+
+/** Each element is zero with probability p, else 1 / (1 - p) as large. `stream` sets the uses in a graph apart. */
+export function dropout(g: Graph, x: Tensor, p: number, stream: number, { examples, places, seeds }: DropoutPlaces): Tensor {
+  const dims = [rows(x), width(x), stream]
+  const apply = (graph: Graph, from: Tensor, to: Tensor, accumulate: boolean, grad?: Node['grad']): void =>
+    graph.add({
+      op: Op.Dropout,
+      mode: accumulateBit(accumulate),
+      dims,
+      operands: [from, to, examples, places, seeds],
+      floats: [p],
+      ...(grad && { output: to, grad }),
+    })
+  const y = g.value(x.shape)
+  apply(g, x, y, false, ({ graph, dy, into }) => into(x, (dx, accumulate) => apply(graph, dy, dx, accumulate)))
+  return y
+}
+
+/** The same over attention maps [seq][head][len][len]. */
+export function dropoutMaps(g: Graph, x: Tensor, p: number, stream: number, offsets: Tensor, { examples, seeds }: DropoutPlaces): Tensor {
+  const dims = [x.shape[0]!, SEQUENCES, SQUARES, stream]
+  const apply = (graph: Graph, from: Tensor, to: Tensor, accumulate: boolean, grad?: Node['grad']): void =>
+    graph.add({
+      op: Op.DropoutMaps,
+      mode: accumulateBit(accumulate),
+      dims,
+      operands: [from, to, offsets, examples, seeds],
+      floats: [p],
+      ...(grad && { output: to, grad }),
+    })
+  const y = g.value(x.shape)
+  apply(g, x, y, false, ({ graph, dy, into }) => into(x, (dx, accumulate) => apply(graph, dy, dx, accumulate)))
+  return y
+}
+
 // Losses. Each adds scale * its sum to `total`; `scale` (f32 input [1]) is 1 / labels of the whole step, so that an accumulated step has the
 // loss of the undivided batch.
 

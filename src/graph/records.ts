@@ -105,6 +105,19 @@ export const RECORDS: { readonly [code: number]: RecordType } = {
   [Op.ColumnSum]: { name: 'column_sum', operands: ['r', 'a'], extents: ([rows, n]) => [rows! * n!, n!] },
   [Op.Scatter]: { name: 'scatter', operands: ['r', 'r', 'a'], extents: ([t, h, rows], mode) => [t! * h!, t!, table(rows!, h!, mode)] },
 
+  [Op.Dropout]: {
+    name: 'dropout',
+    operands: ['r', 'w', 'r', 'r', 'r'],
+    inPlace: [1, 0],
+    extents: ([rows, n]) => [rows! * n!, rows! * n!, rows!, rows!, 2],
+  },
+  [Op.DropoutMaps]: {
+    name: 'dropout_maps',
+    operands: ['r', 'w', 'r', 'r', 'r'],
+    inPlace: [1, 0],
+    extents: ([heads, b, s]) => [heads! * s!, heads! * s!, b! + 1, b!, 2],
+  },
+
   [Op.ElementLossGrad]: {
     name: 'element_loss_grad',
     operands: ['r', 'r', 'r', 'w'],

@@ -1,13 +1,13 @@
 import { BertletError, expected, nearest } from '../errors.ts'
-import type { Source } from '../weights/source.ts'
 import * as headed from './bert-for.ts'
 import type { LogitsOutput, PreTrainingOutput, QuestionAnsweringOutput } from './bert-for.ts'
 import { BertModel, type BertModelOutput } from './bert-model.ts'
 import { BertConfig } from './config.ts'
-import { load, openSource, readConfig } from './load.ts'
+import { load, readConfig } from './load.ts'
 import { estimate, type Estimate } from './estimate.ts'
 import type { BertPreTrainedModel, ModelClass, PredictionInputs } from './model.ts'
 import type { LoadOptions } from './options.ts'
+import { openSource, type ModelSource } from './source.ts'
 
 /** The classes that `architectures` may name. */
 export const MODELS = { BertModel, ...headed } as const
@@ -45,20 +45,20 @@ export const AutoModel = {
    *
    *     const model = await AutoModel.fromPretrained('folder')
    */
-  async fromPretrained(from: string | Source, options: LoadOptions = {}): Promise<AnyModel> {
-    const source = openSource(from)
+  async fromPretrained(from: ModelSource, options: LoadOptions = {}): Promise<AnyModel> {
+    const source = openSource(from, options)
     const type = modelClass(await readConfig(source, options.signal))
     return new type(await load(source, type.headFor(options), options))
   },
 
   /** The Python name of fromPretrained(). */
-  from_pretrained(from: string | Source, options: LoadOptions = {}): Promise<AnyModel> {
+  from_pretrained(from: ModelSource, options: LoadOptions = {}): Promise<AnyModel> {
     return AutoModel.fromPretrained(from, options)
   },
 
   /** Bytes of weights, arena and plan, told from config.json alone. */
-  async estimate(from: string | Source | BertConfig, options: LoadOptions = {}): Promise<Estimate> {
-    const config = from instanceof BertConfig ? from : await readConfig(openSource(from), options.signal)
+  async estimate(from: ModelSource | BertConfig, options: LoadOptions = {}): Promise<Estimate> {
+    const config = from instanceof BertConfig ? from : await readConfig(openSource(from, options), options.signal)
     return estimate(config, modelClass(config).headFor(options), options)
   },
 } as const

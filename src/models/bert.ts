@@ -4,6 +4,7 @@ import type { Graph } from '../graph/graph.ts'
 import { activation, add, context, embedding, gather, layerNorm, linear, scores, softmax } from '../graph/ops.ts'
 import { OFFSETS, SEQUENCES, TOKENS, type Tensor } from '../graph/tensor.ts'
 import type { BertConfig, HiddenAct } from './config.ts'
+import type { Dropout } from './dropout.ts'
 
 /** Names of the inputs that a packed batch fills. */
 export const INPUTS = {
@@ -78,7 +79,12 @@ export function wordTable(g: Graph, config: BertConfig, { wordTable: layout }: T
 }
 
 /** Embeddings and encoder over a packed batch; `embeds`: the caller's vectors take the place of the word table. */
-export function bert(g: Graph, config: BertConfig, trunk: TrunkLayout, { embeds = false } = {}): Encoded {
+export function bert(
+  g: Graph,
+  config: BertConfig,
+  trunk: TrunkLayout,
+  { embeds = false, drop }: { embeds?: boolean; drop?: Dropout | undefined } = {},
+): Encoded {
   const p = new Parameters(g)
   const h = config.hidden_size
   const offsets = g.input(INPUTS.offsets, [OFFSETS])
@@ -92,23 +98,28 @@ export function bert(g: Graph, config: BertConfig, trunk: TrunkLayout, { embeds 
     p.table('embeddings.token_type_embeddings', config.type_vocab_size, h),
     p.table('embeddings.position_embeddings', config.max_position_embeddings, h),
   )
-  const hidden = [p.norm('embeddings', embedded, h, config.layer_norm_eps)]
+  const first = p.norm('embeddings', embedded, h, config.layer_norm_eps)
+  const hidden = [drop ? drop.tokens(first, config.hidden_dropout_prob) : first]
   const attentions: Tensor[] = []
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
-    const { output, probabilities } = encoderLayer(g, config, `encoder.layer.${layer}`, hidden.at(-1)!, offsets)
+    const { output, probabilities } = encoderLayer(g, config, `encoder.layer.${layer}`, hidden.at(-1)!, offsets, drop)
     hidden.push(output)
     attentions.push(probabilities)
   }
   return { hidden, attentions }
 }
 
+type LayerConfig = Pick<BertConfig, 'hidden_size' | 'num_attention_heads' | 'intermediate_size' | 'hidden_act' | 'layer_norm_eps'> &
+  Partial<Pick<BertConfig, 'hidden_dropout_prob' | 'attention_probs_dropout_prob'>>
+
 /** One layer: self-attention, residual, feed-forward, residual. x [T][H]. */
 export function encoderLayer(
   g: Graph,
-  config: Pick<BertConfig, 'hidden_size' | 'num_attention_heads' | 'intermediate_size' | 'hidden_act' | 'layer_norm_eps'>,
+  config: LayerConfig,
   name: string,
   x: Tensor,
   offsets: Tensor,
+  drop?: Dropout,
 ): { output: Tensor; probabilities: Tensor } {
   const p = new Parameters(g)
   const { hidden_size: h, num_attention_heads: heads, intermediate_size: wide } = config
@@ -116,14 +127,17 @@ export function encoderLayer(
     linear(g, input, p.weight(`${name}.${part}`, n, k), p.vector(`${name}.${part}.bias`, n), { heads: split })
   const norm = (part: string, input: Tensor): Tensor => p.norm(`${name}.${part}`, input, h, config.layer_norm_eps)
 
+  const hidden = (input: Tensor): Tensor => (drop ? drop.tokens(input, config.hidden_dropout_prob ?? 0) : input)
+
   const q = dense('attention.self.query', x, h, h, heads)
   const k = dense('attention.self.key', x, h, h, heads)
   const v = dense('attention.self.value', x, h, h, heads)
   const probabilities = softmax(g, scores(g, q, k, offsets, 1 / Math.sqrt(h / heads)), offsets)
-  const attended = context(g, probabilities, v, offsets)
-  const attention = norm('attention.output', add(g, dense('attention.output.dense', attended, h, h), x))
+  const kept = drop ? drop.maps(probabilities, config.attention_probs_dropout_prob ?? 0, offsets) : probabilities
+  const attended = context(g, kept, v, offsets)
+  const attention = norm('attention.output', add(g, hidden(dense('attention.output.dense', attended, h, h)), x))
   const inner = hiddenAct(g, config, dense('intermediate.dense', attention, wide, h))
-  const output = norm('output', add(g, dense('output.dense', inner, h, wide), attention))
+  const output = norm('output', add(g, hidden(dense('output.dense', inner, h, wide)), attention))
   return { output, probabilities }
 }
 

@@ -1,6 +1,6 @@
 import type { BertletError } from '../errors.ts'
 import { expected, nearest, show } from '../errors.ts'
-import { isObject, parseObject, type JsonObject } from '../weights/json.ts'
+import { isObject, parseObject, type JsonObject } from '../json.ts'
 import { PRESETS } from './presets.ts'
 
 export const HIDDEN_ACTS = ['gelu', 'gelu_new', 'gelu_pytorch_tanh', 'gelu_fast', 'quick_gelu', 'relu', 'silu', 'swish', 'tanh'] as const

@@ -1,13 +1,13 @@
 import { Engine, resolveThreads, runBytes, SYNC_BYTES } from '../engine/engine.ts'
 import { weightBytes } from '../engine/store.ts'
 import { lower } from '../graph/plan.ts'
-import type { Source } from '../weights/source.ts'
 import { roundUp } from './batch.ts'
 import { BertConfig } from './config.ts'
 import { headParameters, type Head } from './heads.ts'
-import { openSource, readConfig, trunkLayout } from './load.ts'
+import { readConfig, trunkLayout } from './load.ts'
 import { checkLoadOptions, withLabels, type LoadOptions } from './options.ts'
 import { trunkParameters } from './parameters.ts'
+import { openSource, type ModelSource } from './source.ts'
 import { headVariant, inferenceGraph } from './variant.ts'
 
 /** Bytes, told before anything is loaded. */
@@ -20,10 +20,10 @@ export interface Estimate {
 }
 
 /** The bytes that a model takes, by the same planner that will lay it out; only the config is read. */
-export async function estimate(from: string | Source | BertConfig, head: Head, options: LoadOptions): Promise<Estimate> {
+export async function estimate(from: ModelSource | BertConfig, head: Head, options: LoadOptions): Promise<Estimate> {
   const { budget, attention } = checkLoadOptions(options)
   const { threads } = resolveThreads(options.threads)
-  const read = from instanceof BertConfig ? from : await readConfig(openSource(from), options.signal)
+  const read = from instanceof BertConfig ? from : await readConfig(openSource(from, options), options.signal)
   const config = withLabels(read, options)
   const trunk = trunkLayout(head, config)
   const engine = await Engine.create(0)

@@ -5,6 +5,7 @@ import { SELECTED, type Tensor } from '../graph/tensor.ts'
 import type { Parameters } from './bert.ts'
 import { hiddenAct, INPUTS, pooler, wordTable, type TrunkLayout } from './bert.ts'
 import type { BertConfig } from './config.ts'
+import type { Dropout } from './dropout.ts'
 import { dense, norm, pooling, type ParameterSpec } from './parameters.ts'
 
 /** Where a head is built. */
@@ -20,6 +21,8 @@ export interface HeadSite {
   pooled(): Tensor
   /** Whether word scores are wanted of selected tokens only. */
   readonly selected: boolean
+  /** In training. */
+  readonly drop?: Dropout | undefined
 }
 
 export interface Head {
@@ -77,7 +80,9 @@ export const SEQUENCE_CLASSIFICATION: Head = {
   pooler: true,
   decodes: false,
   parameters: (config) => classifier(config.num_labels, config.hidden_size),
-  build: ({ p, config, pooled }) => ({ logits: p.dense('classifier', pooled(), config.num_labels, config.hidden_size) }),
+  build: ({ p, config, pooled, drop }) => ({
+    logits: p.dense('classifier', dropped(pooled(), config, drop), config.num_labels, config.hidden_size),
+  }),
 }
 
 /** One score a choice; the class shapes them [B, C]. */
@@ -86,7 +91,7 @@ export const MULTIPLE_CHOICE: Head = {
   pooler: true,
   decodes: false,
   parameters: (config) => dense('classifier', 1, config.hidden_size),
-  build: ({ p, config, pooled }) => ({ logits: p.dense('classifier', pooled(), 1, config.hidden_size) }),
+  build: ({ p, config, pooled, drop }) => ({ logits: p.dense('classifier', dropped(pooled(), config, drop), 1, config.hidden_size) }),
 }
 
 export const TOKEN_CLASSIFICATION: Head = {
@@ -94,7 +99,9 @@ export const TOKEN_CLASSIFICATION: Head = {
   pooler: false,
   decodes: false,
   parameters: SEQUENCE_CLASSIFICATION.parameters,
-  build: ({ p, config, last }) => ({ logits: p.dense('classifier', last, config.num_labels, config.hidden_size) }),
+  build: ({ p, config, last, drop }) => ({
+    logits: p.dense('classifier', drop ? drop.tokens(last, classifierDropout(config)) : last, config.num_labels, config.hidden_size),
+  }),
 }
 
 /** Start and end scores, [T][2]; the class parts them. */
@@ -105,6 +112,11 @@ export const QUESTION_ANSWERING: Head = {
   parameters: (config) => dense('qa_outputs', 2, config.hidden_size),
   build: ({ p, config, last }) => ({ logits: p.dense('qa_outputs', last, 2, config.hidden_size) }),
 }
+
+const classifierDropout = ({ classifier_dropout: own, hidden_dropout_prob: p }: BertConfig): number => own ?? p
+
+const dropped = (pooled: Tensor, config: BertConfig, drop: Dropout | undefined): Tensor =>
+  drop ? drop.sequences(pooled, classifierDropout(config)) : pooled
 
 function classifier(labels: number, h: number): ParameterSpec[] {
   const why = `config.json names ${labels} ${labels === 1 ? 'label' : 'labels'} in id2label or num_labels`

@@ -3,13 +3,14 @@ import { currentRuntime } from '../engine/engine.ts'
 import { closeWeights, openWeights } from '../weights/checkpoint.ts'
 import { fromHuggingFace, matchNames } from '../weights/names.ts'
 import type { Dtype, TensorInfo } from '../weights/safetensors.ts'
-import type { ReadOptions, Source } from '../weights/source.ts'
+import type { Source } from '../weights/source.ts'
 import { MODELS } from './auto-model.ts'
 import type { BertConfig } from './config.ts'
-import { openSource, readConfig, trunkLayout } from './load.ts'
+import { readConfig, trunkLayout } from './load.ts'
 import { headParameters } from './heads.ts'
 import type { ModelClass } from './model.ts'
 import { trunkParameters, type ParameterSpec } from './parameters.ts'
+import { checkOnlySourceOptions, openSource, type ModelSource, type SourceOptions } from './source.ts'
 import { Tokenizer } from './tokenizer.ts'
 
 export interface Inspection {
@@ -38,13 +39,15 @@ const HEADS = [
 ] as const
 
 /** The place of a model's files; of the default model when none is named. */
-export function openModel(from?: string | Source | null): Source {
-  return from === undefined || from === null ? currentRuntime().defaultSource() : openSource(from)
+export function openModel(from?: ModelSource | null, options: SourceOptions = {}): Source {
+  checkOnlySourceOptions('model', options)
+  return from === undefined || from === null ? currentRuntime().defaultSource() : openSource(from, options)
 }
 
 /** Reads what a checkpoint says of itself. */
-export async function inspect(from?: string | Source | null, { signal }: ReadOptions = {}): Promise<Inspection> {
-  const source = openModel(from)
+export async function inspect(from?: ModelSource | null, options: SourceOptions = {}): Promise<Inspection> {
+  const source = openModel(from, options)
+  const { signal } = options
   const config = await readConfig(source, signal)
   const files = await openWeights(source, { signal })
   await closeWeights(files)

@@ -1,7 +1,7 @@
-import { currentRuntime, Engine, resolveThreads } from '../engine/engine.ts'
+import { Engine, resolveThreads } from '../engine/engine.ts'
 import type { Weight } from '../engine/store.ts'
 import { BertletError, checkOptions, expected, Words } from '../errors.ts'
-import type { JsonObject } from '../weights/json.ts'
+import type { JsonObject } from '../json.ts'
 import { loadTensors } from '../weights/load.ts'
 import type { Source } from '../weights/source.ts'
 import type { TrunkLayout } from './bert.ts'
@@ -20,6 +20,7 @@ import {
   type RunOptions,
 } from './options.ts'
 import { trunkParameters, type ParameterSpec } from './parameters.ts'
+import { openSource, SOURCE_OPTIONS, type ModelSource } from './source.ts'
 import { StoreSink } from './store-sink.ts'
 
 let nextId = 1
@@ -85,11 +86,11 @@ export class Loaded {
 }
 
 /** Reads the config, plans the weights' memory, checks the file against it and streams it in. */
-export async function load(from: string | Source, head: Head, options: LoadOptions = {}): Promise<Loaded> {
+export async function load(from: ModelSource, head: Head, options: LoadOptions = {}): Promise<Loaded> {
   const { budget, attention } = checkLoadOptions(options)
   const { signal } = options
   signal?.throwIfAborted()
-  const source = openSource(from)
+  const source = openSource(from, options)
   const config = withLabels(await readConfig(source, signal), options)
   const { threads, why } = resolveThreads(options.threads)
   const engine = await Engine.create(threads)
@@ -121,10 +122,10 @@ export function make(values: BertConfig | JsonObject, head: Head, options: RunOp
 }
 
 /** Another head on a loaded trunk, from a checkpoint's head tensors or, without one, fresh. */
-export async function attach(base: Loaded, head: Head, from: string | Source | undefined, options: LoadOptions = {}): Promise<Loaded> {
-  checkOptions('withHead', options, [...LABEL_OPTIONS, 'seed', 'initialize_missing', 'signal', 'progress_callback'])
+export async function attach(base: Loaded, head: Head, from: ModelSource | undefined, options: LoadOptions = {}): Promise<Loaded> {
+  checkOptions('withHead', options, [...LABEL_OPTIONS, ...SOURCE_OPTIONS, 'seed', 'initialize_missing'])
   base.assertLive()
-  const source = from === undefined ? undefined : openSource(from)
+  const source = from === undefined ? undefined : openSource(from, options)
   const own = source && (await readConfig(source, options.signal))
   const config = headConfig(base.config, own, options)
   const engine = base.engine.retain()
@@ -207,12 +208,6 @@ async function stream(
   } finally {
     sink.close()
   }
-}
-
-export function openSource(from: string | Source): Source {
-  if (typeof from === 'string' && from !== '') return currentRuntime().source(from)
-  if (typeof from === 'object' && from !== null && typeof from.open === 'function') return from
-  throw expected('model', 'the path of a folder, the name of an npm package, or a source', from)
 }
 
 export async function readConfig(source: Source, signal?: AbortSignal): Promise<BertConfig> {

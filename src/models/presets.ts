@@ -1,4 +1,4 @@
-import type { JsonObject } from '../weights/json.ts'
+import type { JsonObject } from '../json.ts'
 
 const size = (layers: number, hidden: number): JsonObject => ({
   num_hidden_layers: layers,

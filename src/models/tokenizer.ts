@@ -3,8 +3,8 @@ import { expected } from '../errors.ts'
 import { parseTokenizer, type TokenizerFiles } from '../tokenizer/load.ts'
 import type { TextInput, TokenizeOptions } from '../tokenizer/options.ts'
 import { BertTokenizer, type DecodeOptions, type NewToken, type TokenizerOutput } from '../tokenizer/tokenizer.ts'
-import type { Source } from '../weights/source.ts'
-import { openSource } from './load.ts'
+import { saveFiles, type Target } from './save.ts'
+import { checkOnlySourceOptions, openSource, type ModelSource, type SourceOptions } from './source.ts'
 
 const FILES = ['tokenizer.json', 'vocab.txt', 'tokenizer_config.json', 'special_tokens_map.json'] as const
 
@@ -28,15 +28,17 @@ export class Tokenizer extends Callable {
     this.bert = bert
   }
 
-  static async fromPretrained(from: string | Source, { signal }: { signal?: AbortSignal } = {}): Promise<Tokenizer> {
-    const source = openSource(from)
+  static async fromPretrained(from: ModelSource, options: SourceOptions = {}): Promise<Tokenizer> {
+    checkOnlySourceOptions('Tokenizer.fromPretrained', options)
+    const source = openSource(from, options)
+    const { signal } = options
     const texts = await Promise.all(FILES.map((file) => source.text(file, { signal })))
     return Tokenizer.fromFiles(Object.fromEntries(FILES.map((file, i) => [file, texts[i]])), source.name)
   }
 
   /** The Python name of fromPretrained(). */
-  static from_pretrained(from: string | Source): Promise<Tokenizer> {
-    return Tokenizer.fromPretrained(from)
+  static from_pretrained(from: ModelSource, options: SourceOptions = {}): Promise<Tokenizer> {
+    return Tokenizer.fromPretrained(from, options)
   }
 
   /** From the texts of tokenizer.json or vocab.txt, and of tokenizer_config.json; `name` is for messages. */
@@ -177,5 +179,15 @@ export class Tokenizer extends Callable {
   /** The tokenizer's files as text, by name, as Hugging Face writes them. */
   files(): Record<string, string> {
     return this.bert.files()
+  }
+
+  /** Writes those files to a folder, or to an object with write(name, pieces). */
+  async savePretrained(to: Target): Promise<void> {
+    await saveFiles(this, to)
+  }
+
+  /** The Python name of savePretrained(). */
+  save_pretrained(to: Target): Promise<void> {
+    return this.savePretrained(to)
   }
 }

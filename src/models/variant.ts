@@ -1,7 +1,9 @@
 import { fuse } from '../graph/fuse.ts'
 import { Graph } from '../graph/graph.ts'
-import { bert, Parameters } from './bert.ts'
+import type { Tensor } from '../graph/tensor.ts'
+import { bert, Parameters, type Encoded } from './bert.ts'
 import { buildLoss, lossKey, lossName, type LossTerm } from './losses.ts'
+import { Dropout } from './dropout.ts'
 import { buildHead } from './heads.ts'
 import type { Loaded } from './load.ts'
 import type { AttentionImplementation } from './options.ts'
@@ -20,32 +22,57 @@ export interface Kept {
   readonly selected?: boolean
   readonly embeds?: boolean
   readonly terms?: readonly LossTerm[]
+  /** Training with the config's dropout. */
+  readonly dropout?: boolean
 }
 
 type Site = Pick<Loaded, 'head' | 'config' | 'trunk' | 'place' | 'poolerPlace'>
 
 /** A head's graph, with what is to be kept of the trunk. */
-export function headVariant(
-  { head, config, trunk, place, poolerPlace }: Site,
-  attention: AttentionImplementation,
-  { hidden = false, attentions = false, selected = false, embeds = false, terms = [] }: Kept,
-): Variant {
+export function headVariant(site: Site, attention: AttentionImplementation, kept: Kept): Variant {
+  const { hidden = false, attentions = false, selected = false, embeds = false, terms = [] } = kept
+  const { architecture, pooler } = site.head
   return {
-    key: [head.architecture, head.pooler, hidden, attentions, selected, embeds, lossKey(terms)].join('.'),
+    key: [architecture, pooler, hidden, attentions, selected, embeds, lossKey(terms)].join('.'),
     attention,
     build: (g) => {
-      const encoded = bert(g, config, trunk, { embeds })
-      const site = { g, config, trunk, selected, p: new Parameters(g, place), last: encoded.hidden.at(-1)! }
-      const outputs = buildHead(head, site, new Parameters(g, poolerPlace))
+      const { encoded, outputs } = forward(g, site, kept)
       for (const [name, tensor] of Object.entries(outputs)) g.output(name, tensor)
+      if (hidden) encoded.hidden.forEach((tensor, i) => g.output(`hidden_states.${i}`, tensor))
+      if (attentions) encoded.attentions.forEach((tensor, i) => g.output(`attentions.${i}`, tensor))
       // The host fills each with the sum so far: chunks add to it in their order, so any cut gives the same bits.
       const totals = terms.map((_, i) => g.input(lossName(i), [1], 'f32'))
       buildLoss(g, terms, outputs, totals, selected)
       totals.forEach((total, i) => g.output(lossName(i), total))
-      if (hidden) encoded.hidden.forEach((tensor, i) => g.output(`hidden_states.${i}`, tensor))
-      if (attentions) encoded.attentions.forEach((tensor, i) => g.output(`attentions.${i}`, tensor))
     },
   }
+}
+
+/** The forward for training: its losses are states, one a term. */
+export function lossGraph(site: Site, kept: Kept): (g: Graph) => readonly Tensor[] {
+  const { terms = [], selected = false } = kept
+  return (g) => {
+    const { outputs } = forward(g, site, kept)
+    const totals = terms.map((_, i) => g.state(`${site.place}${lossName(i)}`, [1]))
+    buildLoss(g, terms, outputs, totals, selected)
+    return totals
+  }
+}
+
+function forward(
+  g: Graph,
+  site: Site,
+  { embeds = false, selected = false, dropout = false }: Kept,
+): { encoded: Encoded; outputs: Record<string, Tensor> } {
+  const { head, config, trunk, place, poolerPlace } = site
+  const drop = dropout ? new Dropout(g) : undefined
+  const encoded = bert(g, config, trunk, { embeds, drop })
+  const outputs = buildHead(
+    head,
+    { g, config, trunk, selected, drop, p: new Parameters(g, place), last: encoded.hidden.at(-1)! },
+    new Parameters(g, poolerPlace),
+  )
+  return { encoded, outputs }
 }
 
 export function inferenceGraph(variant: Variant): Graph {

@@ -1,12 +1,11 @@
 import { Callable } from '../callable.ts'
 import { checkOptions, expected } from '../errors.ts'
 import { BertModel, type Pooling } from '../models/bert-model.ts'
-import { openSource } from '../models/load.ts'
 import type { LoadOptions } from '../models/options.ts'
+import { openSource, type ModelSource } from '../models/source.ts'
 import { Tokenizer } from '../models/tokenizer.ts'
 import type { Tensor } from '../models/tensor.ts'
 import { currentRuntime } from '../engine/engine.ts'
-import type { Source } from '../weights/source.ts'
 
 export interface FeatureExtractionOptions {
   /** `none` (default): [B, L, H], zeros behind each text's end. `mean` over the real tokens, or `cls`, the first: [B, H]. */
@@ -35,10 +34,10 @@ export class FeatureExtractionPipeline extends Callable {
     this.tokenizer = tokenizer
   }
 
-  static async create(model: string | Source | undefined, options: LoadOptions): Promise<FeatureExtractionPipeline> {
-    const source = model === undefined ? currentRuntime().defaultSource() : openSource(model)
+  static async create(model: ModelSource | undefined, options: LoadOptions): Promise<FeatureExtractionPipeline> {
+    const source = model === undefined ? currentRuntime().defaultSource() : openSource(model, options)
     const [tokenizer, bert] = await Promise.all([
-      Tokenizer.fromPretrained(source),
+      Tokenizer.fromPretrained(source, { signal: options.signal }),
       BertModel.fromPretrained(source, { add_pooling_layer: false, ...options }),
     ])
     return new FeatureExtractionPipeline(bert, tokenizer)

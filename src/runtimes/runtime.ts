@@ -1,3 +1,7 @@
+import type { Cache } from '../weights/cache.ts'
+import type { Hash } from '../weights/http.ts'
+import type { Source } from '../weights/source.ts'
+
 /**
  * What the engine asks of the platform. The files of this folder are the only ones that name a platform.
  */
@@ -12,12 +16,24 @@ export interface Runtime {
   spawn(data: WorkerData): WorkerHandle
   /** Lets the event loop turn once. */
   turn(): Promise<void>
-  /** A place that holds model files: a directory or an installed package. */
-  source(name: string): import('../weights/source.ts').Source
+  /** A place on this machine that holds model files, a directory or an installed package; undefined when there is none of that name. */
+  source(name: string): Source | undefined
   /** A place that takes model files: a directory. */
   sink(name: string): import('../weights/sink.ts').Sink
   /** The model that pipelines use when none is named. */
-  defaultSource(): import('../weights/source.ts').Source
+  defaultSource(): Source
+  hub(): HubPlatform
+}
+
+/** What a platform knows of the Hugging Face hub, and has for it. */
+export interface HubPlatform {
+  readonly endpoint?: string | undefined
+  readonly offline?: boolean
+  token?(): string | undefined
+  /** Where files are kept unless the caller says otherwise; absent where there are no files. */
+  readonly cacheDir?: string | undefined
+  cache?(folder: string): Cache
+  sha256?(): Hash
 }
 
 /** What a worker is born with. */

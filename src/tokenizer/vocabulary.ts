@@ -8,9 +8,8 @@ export class Vocabulary {
   readonly longest: number
   /** Token + 1 by id, 0 for none. */
   private readonly byId: Int32Array
-  /** Per slot 0, or 1 + 2 * token + (1 if it continues a word). */
+  /** Per slot a hash, then 0 or 1 + 2 * token + (1 if it continues a word). */
   private readonly slots: Int32Array
-  private readonly hashes: Int32Array
   private readonly mask: number
 
   /** @param name of the file, for messages */
@@ -21,61 +20,61 @@ export class Vocabulary {
   ) {
     const { size, units, starts, ids } = list
     this.size = size
+    const start = Uint16Array.from({ length: prefix.length }, (_, i) => prefix.charCodeAt(i))
     let longest = 0
     let last = -1
+    // Every token once, and once more if it may continue a word.
+    let entries = size
     for (let i = 0; i < size; i++) {
-      if (starts[i + 1]! - starts[i]! > longest) longest = starts[i + 1]! - starts[i]!
+      const from = starts[i]!
+      if (starts[i + 1]! - from > longest) longest = starts[i + 1]! - from
       if (ids[i]! > last) last = ids[i]!
+      if (start.length === 0 || units[from] === start[0]) entries++
     }
     this.longest = longest
     this.byId = new Int32Array(last + 1)
 
     let capacity = 1024
-    // Every token once, and once more if it continues a word: at most half full.
-    while (capacity < size * 2.5) capacity *= 2
-    const mask = capacity - 1
-    const slots = new Int32Array(capacity)
-    const hashes = new Int32Array(capacity)
+    while (capacity < entries * 1.5) capacity *= 2
+    const mask = 2 * capacity - 2
+    const slots = new Int32Array(2 * capacity)
     this.mask = mask
     this.slots = slots
-    this.hashes = hashes
 
-    const powers = hashPowers(longest)
-    const start = Uint16Array.from({ length: prefix.length }, (_, i) => prefix.charCodeAt(i))
-    const startHash = hashOf(start, 0, start.length)
     for (let i = 0; i < size; i++) {
       const from = starts[i]!
       const to = starts[i + 1]!
       let hash = list.hashes[i]!
       let slot = slotOf(hash, 0) & mask
-      for (; slots[slot] !== 0; slot = (slot + 1) & mask)
-        if (hashes[slot] === hash && (slots[slot]! & 1) === 1 && this.isTwin(slots[slot]! >> 1, i))
-          this.refuseTwin(slots[slot]! >> 1, i, name)
-      slots[slot] = 1 + 2 * i
-      hashes[slot] = hash
+      for (let entry = slots[slot + 1]!; entry !== 0; entry = slots[slot + 1]!) {
+        if (slots[slot] === hash && (entry & 1) === 1 && this.isTwin(entry >> 1, i)) this.refuseTwin(entry >> 1, i, name)
+        slot = (slot + 2) & mask
+      }
+      slots[slot] = hash
+      slots[slot + 1] = 1 + 2 * i
       if (this.byId[ids[i]!] !== 0) this.refuseId(i, name)
       this.byId[ids[i]!] = i + 1
 
       let shared = 0
       while (shared < start.length && from + shared < to && units[from + shared] === start[shared]) shared++
       if (shared < start.length || to - from <= shared) continue
-      hash = (hash - Math.imul(startHash, powers[to - from - shared]!)) | 0
+      hash = hashOf(units, from + shared, to)
       slot = slotOf(hash, 1) & mask
-      while (slots[slot] !== 0) slot = (slot + 1) & mask
-      slots[slot] = 2 + 2 * i
-      hashes[slot] = hash
+      while (slots[slot + 1] !== 0) slot = (slot + 2) & mask
+      slots[slot] = hash
+      slots[slot + 1] = 2 + 2 * i
     }
   }
 
   /** The id of the units [from, to) of a word, whose hash is `hash`; -1 for none. */
   find(word: Uint16Array, from: number, to: number, hash: number, continues: 0 | 1): number {
-    const { slots, hashes, mask } = this
+    const { slots, mask } = this
     const { units, starts, ids } = this.list
     const skip = continues === 1 ? this.prefix.length : 0
-    for (let slot = slotOf(hash, continues) & mask; ; slot = (slot + 1) & mask) {
-      const entry = slots[slot]!
+    for (let slot = slotOf(hash, continues) & mask; ; slot = (slot + 2) & mask) {
+      const entry = slots[slot + 1]!
       if (entry === 0) return -1
-      if (hashes[slot] !== hash || ((entry - 1) & 1) !== continues) continue
+      if (slots[slot] !== hash || ((entry - 1) & 1) !== continues) continue
       const token = (entry - 1) >> 1
       let at = starts[token]! + skip
       if (starts[token + 1]! - at !== to - from) continue
@@ -154,6 +153,7 @@ export function hashPowers(count: number): Int32Array {
   return powers
 }
 
+/** Any bits: the mask makes an even number of them. */
 function slotOf(hash: number, continues: 0 | 1): number {
   const mixed = Math.imul(hash ^ (hash >>> 15) ^ (continues * 0x2545f491), 0x85ebca6b)
   return mixed ^ (mixed >>> 13)

@@ -1,6 +1,6 @@
 // Where a source keeps its weights: one safetensors file, or shards under an index.
 import { BertletError, expected, show, Words } from '../errors.ts'
-import { isObject, parseObject } from './json.ts'
+import { isObject, parseObject } from '../json.ts'
 import { readHeader, type Header } from './safetensors.ts'
 import type { ByteReader, ReadOptions, Source } from './source.ts'
 

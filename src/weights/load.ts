@@ -2,17 +2,10 @@ import { BertletError, Words, expected } from '../errors.ts'
 import { closeWeights, openWeights, type WeightsFile } from './checkpoint.ts'
 import { matchNames, type WantedName } from './names.ts'
 import type { TensorInfo } from './safetensors.ts'
+import { progressed, type Tell } from './progress.ts'
 import type { Source } from './source.ts'
 
 export type FloatDtype = 'F32' | 'F16' | 'BF16'
-
-/** What is told while weights are read: bytes of one file. */
-export interface ProgressEvent {
-  readonly status: 'progress'
-  readonly file: string
-  readonly loaded: number
-  readonly total: number
-}
 
 /** Takes the tensors' rows, in the order of the file. Nothing is called before every tensor has been checked. */
 export interface WeightSink {
@@ -30,7 +23,7 @@ export interface WantedTensor extends WantedName {
 
 export interface TensorLoadOptions {
   readonly signal?: AbortSignal | undefined
-  readonly progress?: ((event: ProgressEvent) => void) | undefined
+  readonly progress?: Tell | undefined
   /** What the file may put before the trunk's names; `bert.` by default. */
   readonly prefix?: string | undefined
   /** Report missing tensors instead of refusing the file; rows() is not called for them. */
@@ -90,7 +83,7 @@ export async function loadTensors(
     const { found, missing, unexpected } = matchNames(tensors, wanted, prefix)
     if (missing.length > 0 && !allowMissing) throw missingTensors(source, missing, found.size)
     checkFit(wanted, found)
-    await stream(windowsOf(files, found), sink, signal, progress)
+    await stream(windowsOf(files, found), sink, signal, source.name, progress)
     return {
       files: files.map(({ file }) => file),
       bytes: [...found.values()].reduce((sum, { start, end }) => sum + end - start, 0),
@@ -175,7 +168,8 @@ async function stream(
   windows: readonly Window[],
   sink: WeightSink,
   signal: AbortSignal | undefined,
-  progress: TensorLoadOptions['progress'],
+  name: string,
+  progress: Tell | undefined,
 ): Promise<void> {
   const half = Math.ceil(Math.max(0, ...windows.map(({ start, end }) => end - start)) / 16) * 16
   const memory = sink.staging?.(2 * half) ?? new Uint8Array(2 * half)
@@ -188,13 +182,17 @@ async function stream(
   let pending = read(0)
   try {
     for (const [i, { from, pieces, start, end }] of windows.entries()) {
+      const { file, reader } = from
+      const tell = reader.told ? undefined : progress
+      if (windows[i - 1]?.from !== from) for (const status of ['initiate', 'download'] as const) tell?.({ status, name, file })
       const bytes = (await pending)!
       signal?.throwIfAborted()
       pending = read(i + 1)
       for (const piece of pieces)
         sink.rows(piece.name, piece.dtype, piece.row0, piece.rows, bytes.subarray(piece.start - start, piece.end - start))
-      const total = from.reader.size
-      progress?.({ status: 'progress', file: from.file, loaded: windows[i + 1]?.from === from ? end : total, total })
+      const isLast = windows[i + 1]?.from !== from
+      tell?.(progressed(name, file, isLast ? reader.size : end, reader.size))
+      if (isLast) tell?.({ status: 'done', name, file })
     }
   } finally {
     // The memory goes back to its owner: nothing may still write to it.

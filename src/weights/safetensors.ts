@@ -1,6 +1,6 @@
 // The safetensors format: u64 little-endian header length, JSON header, the tensors' bytes without a gap.
 import { BertletError, expected, show, Words } from '../errors.ts'
-import { isObject, parseObject } from './json.ts'
+import { isObject, parseObject } from '../json.ts'
 import type { ByteReader } from './source.ts'
 
 /** Bits per element of every dtype that safetensors knows. */

@@ -1,9 +1,13 @@
+import { expected } from '../errors.ts'
+
 export interface ReadOptions {
   readonly signal?: AbortSignal | undefined
 }
 
 /** An open file, read in pieces. */
 export interface ByteReader {
+  /** Its way here has been told as progress already. */
+  readonly told?: boolean
   /** Bytes of the whole file. */
   readonly size: number
   /** Exactly the bytes [start, end), in `into` (which may lie in shared memory) when given; rejects when the file ends before. */
@@ -22,7 +26,15 @@ export interface Source {
   open(file: string, options?: ReadOptions): Promise<ByteReader | undefined>
 }
 
-export type FileBytes = Uint8Array | ArrayBuffer | Blob
+export type FileBytes = Uint8Array | ArrayBuffer | Blob | string
+
+/** A name that stays below the folder it is looked for in, on every platform. */
+export function checkFileName(file: string): string {
+  // eslint-disable-next-line no-control-regex -- that is what is refused
+  const climbs = /[\\:\u0000-\u001f]/.test(file) || file.split('/').some((part) => part === '' || part === '.' || part === '..')
+  if (!climbs) return file
+  throw expected('file', 'a name inside the model, its folders parted by /', file, 'Paths may not climb out of it', 'invalid_file')
+}
 
 /** Files in memory, by name. */
 export function memorySource(files: Readonly<Record<string, FileBytes>>, name = 'memory'): Source {
@@ -43,7 +55,7 @@ export function memorySource(files: Readonly<Record<string, FileBytes>>, name = 
 }
 
 function memoryReader(file: FileBytes): ByteReader {
-  const bytes = file instanceof ArrayBuffer ? new Uint8Array(file) : file
+  const bytes = typeof file === 'string' ? new TextEncoder().encode(file) : file instanceof ArrayBuffer ? new Uint8Array(file) : file
   const size = bytes instanceof Uint8Array ? bytes.length : bytes.size
   return {
     size,
@@ -56,4 +68,27 @@ function memoryReader(file: FileBytes): ByteReader {
     },
     close: async () => undefined,
   }
+}
+
+export function isFileBytes(value: unknown): value is FileBytes {
+  return typeof value === 'string' || value instanceof Uint8Array || value instanceof ArrayBuffer || value instanceof Blob
+}
+
+/** What a page's file or folder picker gives. The name of the picked folder, which all paths begin with, is left out. */
+export function fileListSource(list: Iterable<unknown>): Source {
+  const named = [...list].map((file, i) => {
+    const { name = '', webkitRelativePath = '' } = (file ?? {}) as { name?: string; webkitRelativePath?: string }
+    if (file instanceof Blob && name !== '') return { file, path: webkitRelativePath === '' ? name : webkitRelativePath }
+    throw expected(`model: file ${i}`, 'a File with a name', file, "Give an object instead: { 'config.json': blob, ... }")
+  })
+  if (named.length === 0) throw expected('model', 'the files of a model', [], 'Pick the folder that holds config.json')
+  const top = /^[^/]+\//.exec(named[0]!.path)?.[0] ?? ''
+  const common = named.every(({ path }) => path.startsWith(top)) ? top.length : 0
+  const files: Record<string, Blob> = {}
+  for (const { file, path } of named) {
+    const name = path.slice(common)
+    if (Object.hasOwn(files, name)) throw expected('model', 'each file once', name, 'Pick one model only')
+    files[name] = file
+  }
+  return memorySource(files, common === 0 ? 'files' : top.slice(0, -1))
 }

@@ -5,6 +5,7 @@ import { MODEL_CASES } from './models.ts'
 import { GOLDEN_HASH, outputHash, REPRODUCIBLE_CASES } from './reproducible.ts'
 import { SAVED } from './saved.ts'
 import { TOKENIZER_CASES } from './tokenizer.ts'
+import { SOURCE_CASES } from './sources.ts'
 
 /** Every conformance case, in groups. A new file of cases is added here and nowhere else. */
 export const CONFORMANCE: Readonly<Record<string, readonly ConformanceCase[]>> = {
@@ -18,4 +19,5 @@ export const CONFORMANCE: Readonly<Record<string, readonly ConformanceCase[]>> =
     run: async () => same(await outputHash(options), GOLDEN_HASH, 'hash of the outputs'),
   })),
   tokenizer: TOKENIZER_CASES,
+  sources: SOURCE_CASES,
 }

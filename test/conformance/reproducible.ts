@@ -37,7 +37,7 @@ export const REPRODUCIBLE_CASES: Record<string, HashOptions> = {
 }
 
 /** FNV-1a over the bits of what every head says of twelve sentences, with BertModel's hidden states, pooler outputs and attention maps. */
-export const GOLDEN_HASH = 'b3db80f3'
+export const GOLDEN_HASH = '847fc8f4'
 
 const rows = [...sequences(10, { longest: 60, seed: 11 }), [3], sequences(1, { longest: 300, seed: 5 })[0]!]
 

@@ -165,6 +165,33 @@ def BertForQuestionAnswering(w, config, **inputs):
     return {"start_logits": logits[..., 0], "end_logits": logits[..., 1]}
 
 
+def classes(logits, labels, ignored=-100):
+    return F.cross_entropy(logits.flatten(0, -2), labels.flatten().long(), ignore_index=ignored)
+
+
+def classification(config, logits, labels):
+    """BertForSequenceClassification.forward, L1109-1130."""
+    problem = config["problem_type"]
+    if problem == "single_label_classification":
+        return classes(logits, labels)
+    if problem == "multi_label_classification":
+        return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+    return F.mse_loss(logits.squeeze(), labels.squeeze().to(logits.dtype))
+
+
+def loss(head, config, outputs, labels):
+    """The loss of a head's outputs, as the forward of its class has it."""
+    if head == "BertForPreTraining":  # L803-808
+        words = classes(outputs["prediction_logits"], labels["labels"])
+        return words + classes(outputs["seq_relationship_logits"], labels["next_sentence_label"])
+    if head == "BertForQuestionAnswering":  # L1332-1347: positions beyond the row are ignored
+        beyond = outputs["start_logits"].shape[1]
+        return sum(classes(outputs[f"{end}_logits"], labels[f"{end}_positions"].clamp(0, beyond), beyond) for end in ("start", "end")) / 2
+    if head == "BertForSequenceClassification":
+        return classification(config, outputs["logits"], labels["labels"])
+    return classes(outputs["logits"], labels["labels"])  # L966-969, L1047-1050, L1221-1224, L1277-1280
+
+
 HEADS = {
     head.__name__: head
     for head in (

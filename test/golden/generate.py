@@ -15,6 +15,7 @@ import bert_reference as reference
 import safetensors_io
 
 torch.set_num_threads(1)
+ADAMW = {"lr": 1e-3, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.01}
 VERSIONS = {"torch": torch.__version__, "python": platform.python_version(), "transformers": "5.18.0"}
 BASE = {"hidden_act": "gelu", "layer_norm_eps": 1e-12, "type_vocab_size": 2, "num_hidden_layers": 2, "vocab_size": 61, "max_position_embeddings": 40}
 CONFIGS = {
@@ -135,12 +136,38 @@ def golden_bert(name, seed, dtype=torch.float32, prefix="", folder=None):
         json.dump({"versions": VERSIONS, "batches": list(chosen), "float32_error": errors}, file, indent=1)
 
 
+def relative_errors(single, double):
+    return {k: (single[k].double() - v).norm().item() / max(v.norm().item(), 1e-30) for k, v in double.items()}
+
+
+def adamw_steps(initial, forward, steps, dtype):
+    """Steps of AdamW without decay on biases and LayerNorm. `forward` gives what is to be kept of the first step, and the loss. Returns that
+    with the first step's gradients and the final weights, and the losses; what the loss does not depend on has neither."""
+    w = {k: v.to(dtype).clone().requires_grad_() for k, v in initial.items()}
+    plain = [k for k in w if k.endswith("bias") or "LayerNorm" in k]
+    optimizer = torch.optim.AdamW(
+        [{"params": [w[k] for k in w if k not in plain], "weight_decay": ADAMW["weight_decay"]}, {"params": [w[k] for k in plain], "weight_decay": 0.0}],
+        lr=ADAMW["lr"], betas=ADAMW["betas"], eps=ADAMW["eps"],
+    )
+    losses, out = [], {}
+    for step in range(steps):
+        optimizer.zero_grad()
+        kept, loss = forward(w)
+        loss.backward()
+        if step == 0:
+            out.update({k: v.detach().clone() for k, v in kept.items()})
+            out.update({f"grad.{k}": v.grad.clone() for k, v in w.items() if v.grad is not None})
+        losses.append(loss.item())
+        optimizer.step()
+    out.update({f"final.{k}": v.detach() for k, v in w.items() if v.grad is not None})
+    return out, losses
+
+
 def golden_training():
     config = {
         "vocab_size": 37, "embedding_size": 20, "hidden_size": 24, "num_attention_heads": 3, "intermediate_size": 40, "num_labels": 11,
         "max_position_embeddings": 16, "type_vocab_size": 2, "layer_norm_eps": 1e-12, "hidden_act": "gelu",
     }
-    adamw = {"lr": 1e-3, "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.01}
     g = torch.Generator().manual_seed(7)
     initial = {}
     h = config["hidden_size"]
@@ -173,37 +200,17 @@ def golden_training():
             logits.append(reference.linear(w, "classifier", x)[0])
         logits = torch.cat(logits)
         labels = torch.tensor([label for s in sequences for label in s["labels"]])
-        return logits, F.cross_entropy(logits, labels, ignore_index=-100)
+        return {"logits": logits}, F.cross_entropy(logits, labels, ignore_index=-100)
 
-    def run(dtype):
-        w = {k: v.to(dtype).clone().requires_grad_() for k, v in initial.items()}
-        plain = [k for k in w if k.endswith("bias") or "LayerNorm" in k]
-        optimizer = torch.optim.AdamW(
-            [{"params": [w[k] for k in w if k not in plain], "weight_decay": adamw["weight_decay"]}, {"params": [w[k] for k in plain], "weight_decay": 0.0}],
-            lr=adamw["lr"], betas=adamw["betas"], eps=adamw["eps"],
-        )
-        losses, out = [], {}
-        for step in range(5):
-            optimizer.zero_grad()
-            logits, loss = forward(w)
-            loss.backward()
-            if step == 0:
-                out["logits"] = logits.detach().clone()
-                out.update({f"grad.{k}": v.grad.clone() for k, v in w.items()})
-            losses.append(loss.item())
-            optimizer.step()
-        out.update({f"final.{k}": v.detach() for k, v in w.items()})
-        return out, losses
-
-    double, losses = run(torch.float64)
-    single, _ = run(torch.float32)
+    double, losses = adamw_steps(initial, forward, 5, torch.float64)
+    single, _ = adamw_steps(initial, forward, 5, torch.float32)
     os.makedirs("training", exist_ok=True)
     tensors = {f"initial.{k}": v for k, v in initial.items()}
     tensors.update({k: v.float() for k, v in double.items()})
     safetensors_io.save("training/golden.safetensors", tensors)
-    errors = {k: (single[k].double() - v).norm().item() / max(v.norm().item(), 1e-30) for k, v in double.items()}
+    errors = relative_errors(single, double)
     with open("training/golden.json", "w") as file:
-        json.dump({"versions": VERSIONS, "config": config, "adamw": adamw, "sequences": sequences, "losses": losses, "float32_relative_error": errors}, file, indent=1)
+        json.dump({"versions": VERSIONS, "config": config, "adamw": ADAMW, "sequences": sequences, "losses": losses, "float32_relative_error": errors}, file, indent=1)
 
 
 if __name__ == "__main__":

@@ -60,8 +60,8 @@ def trunk_weights(config, seed):
     return w
 
 
-def head_weights(head, config, overrides, activation, g, trunk):
-    """The tensors of a head under transformers' names, as the reference wants them."""
+def head_weights(head, config, overrides, decoder, g, trunk):
+    """The tensors of a head under transformers' names, as the reference wants them. `decoder`: see DECODERS."""
     w, h, vocab = {}, config["hidden_size"], config["vocab_size"]
     if head in ("BertForPreTraining", "BertForMaskedLM"):
         add_dense(w, g, "cls.predictions.transform.dense", h, h)
@@ -72,7 +72,7 @@ def head_weights(head, config, overrides, activation, g, trunk):
             w["cls.predictions.decoder.bias"] = w["cls.predictions.bias"]
         else:
             add_dense(w, g, "cls.predictions.decoder", vocab, h)
-            if "decoder.bias" not in DECODERS[activation]:
+            if "decoder.bias" not in decoder:
                 w["cls.predictions.decoder.bias"] = w["cls.predictions.bias"]
     if head in ("BertForPreTraining", "BertForNextSentencePrediction"):
         add_dense(w, g, "cls.seq_relationship", 2, h)
@@ -85,10 +85,10 @@ def head_weights(head, config, overrides, activation, g, trunk):
     return w
 
 
-def in_file(name, activation):
+def in_file(name, decoder):
     """Whether a head's file has the tensor."""
     part = name.removeprefix("cls.predictions.")
-    return part not in ("decoder.weight", "decoder.bias", "bias") or part in DECODERS.get(activation, ["bias"])
+    return part not in ("decoder.weight", "decoder.bias", "bias") or part in decoder
 
 
 def batches(config, g):
@@ -144,13 +144,14 @@ def golden_heads(i, activation):
     g = torch.Generator().manual_seed(200 + i)
     inputs_of = batches(config, g)
     overrides = head_configs(i)
+    decoder = DECODERS.get(activation, ["bias"])
     tensors, errors = {}, {}
     for batch, inputs in inputs_of.items():
         tensors.update({f"{batch}.{name}": value if name == "inputs_embeds" else value.int() for name, value in inputs.items()})
     for head in reference.HEADS:
-        own = head_weights(head, config, overrides.get(head), activation, g, trunk)
+        own = head_weights(head, config, overrides.get(head), decoder, g, trunk)
         if own:
-            safetensors_io.save(os.path.join(folder, f"{head}.safetensors"), {k: v for k, v in own.items() if in_file(k, activation)})
+            safetensors_io.save(os.path.join(folder, f"{head}.safetensors"), {k: v for k, v in own.items() if in_file(k, decoder)})
         for batch, inputs in inputs_of.items():
             double, plain = expected(head, {**trunk, **own}, config, inputs, torch.float64)
             single, _ = expected(head, {**trunk, **own}, config, inputs, torch.float32)

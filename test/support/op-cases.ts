@@ -1,5 +1,6 @@
 // THE table of op cases: parity on every build, gradients against finite differences, 1..4 threads, guard zones, and benchmarks.
 import type { OpCase } from './op-cases/case.ts'
+import { dropout } from './op-cases/dropout.ts'
 import { elementwise, optimizer, reductions } from './op-cases/elements.ts'
 import { elementLosses, losses, spanLosses } from './op-cases/losses.ts'
 import { attention, bmm, gemm } from './op-cases/products.ts'
@@ -17,6 +18,7 @@ export function opCases(): OpCase[] {
     ...embedding(),
     ...elementwise(),
     ...reductions(),
+    ...dropout(),
     ...losses(),
     ...spanLosses(),
     ...elementLosses(),
