@@ -41,7 +41,10 @@ async function kernels() {
 /** The command imports the built library instead of bundling a second one. */
 const libraryIsExternal = {
   name: 'library-is-external',
-  setup: ({ onResolve }) => onResolve({ filter: /\/index\.node\.ts$/ }, () => ({ path: './index.node.js', external: true })),
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /\/(index\.node|training)\.ts$/ }, ({ path: file, kind }) =>
+      kind === 'entry-point' ? undefined : { path: `./${path.basename(file, '.ts')}.js`, external: true },
+    ),
 }
 
 async function host() {
@@ -56,8 +59,16 @@ async function host() {
     outdir: 'dist',
     logLevel: 'warning',
   }
-  const [, cli] = await Promise.all([
-    build({ ...common, entryPoints: { 'index.node': 'src/index.node.ts' }, plugins: [inlineAssets()] }),
+  const [library, cli] = await Promise.all([
+    build({
+      ...common,
+      entryPoints: { 'index.node': 'src/index.node.ts', training: 'src/training.ts' },
+      // What inference and training share is in a file of its own.
+      splitting: true,
+      metafile: true,
+      chunkNames: 'lib-[hash]',
+      plugins: [inlineAssets()],
+    }),
     build({
       ...common,
       entryPoints: { cli: 'src/cli/main.ts' },
@@ -73,7 +84,8 @@ async function host() {
   ])
   await chmod('dist/cli.js', 0o755)
   // Pieces of an older build have other names.
-  const old = (await readdir('dist')).filter((file) => file.startsWith('cli-') && cli.metafile.outputs[`dist/${file}`] === undefined)
+  const made = { ...library.metafile.outputs, ...cli.metafile.outputs }
+  const old = (await readdir('dist')).filter((file) => /^(cli|lib)-/.test(file) && made[`dist/${file}`] === undefined)
   await Promise.all(old.map((file) => rm(`dist/${file}`, { force: true })))
 }
 

@@ -68,6 +68,17 @@ await model.dispose()`,
     expect(doctor.stdout).toMatch(/bertlet runs here/)
   })
 
+  it('trains a tokenizer by its second entry, of the class that the first one has', async () => {
+    await writeFile(
+      path.join(folder, 'train.mjs'),
+      `import { Tokenizer } from 'bertlet'
+import { trainWordPiece } from 'bertlet/training'
+const tokenizer = await trainWordPiece(['a few words', 'a few'])
+console.log(tokenizer instanceof Tokenizer, tokenizer.tokenize('A few').join(' '))`,
+    )
+    expect((await run(process.execPath, ['train.mjs'], { cwd: folder })).stdout.trim()).toBe('true a few')
+  })
+
   it('has types that a strict consumer compiles against', async () => {
     await writeFile(
       path.join(folder, 'use.ts'),

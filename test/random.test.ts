@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { Store } from '../src/engine/store.ts'
+import { philox as hostPhilox, RandomStream, type RandomState, type Stream } from '../src/training/random.ts'
 import { philox } from './support/philox.ts'
+import { random } from './support/random.ts'
 
 describe('fresh values', () => {
   it('the reference here gives the known answers of Random123', () => {
@@ -49,3 +51,66 @@ describe('fresh values', () => {
     store.dispose()
   })
 })
+
+describe("the host's stream", () => {
+  it('draws the words of the reference, at every place', () => {
+    const bits = random(5)
+    const word = (): number => Math.floor(bits() * 0x100000000)
+    for (let i = 0; i < 200; i++) {
+      const [counter, key] = [
+        [word(), word(), word(), word()],
+        [word(), word()],
+      ]
+      expect([...hostPhilox(...(counter as Four), ...(key as [number, number]))]).toEqual(philox(counter, key))
+    }
+    const all = [0, 0xffffffff, 0x80000000, 0xffff, 0x10000]
+    for (const c of all) expect([...hostPhilox(c, c, c, c, c, c)]).toEqual(philox([c, c, c, c], [c, c]))
+    const [seed, stream] = [0x1_2345_6789, [7, 8, 9] as const]
+    const drawn = new RandomStream(seed, stream)
+    const wanted = [0, 1, 2].flatMap((block) => philox([block, ...stream], [0x2345_6789, 1]))
+    expect(wanted.map(() => drawn.next())).toEqual(wanted)
+  })
+
+  it('goes on from any state with the same numbers', () => {
+    for (let drawn = 0; drawn < 9; drawn++) {
+      const one = new RandomStream(42, [1, 2, 3])
+      for (let i = 0; i < drawn; i++) one.next()
+      const two = RandomStream.from(JSON.parse(JSON.stringify(one.state)) as RandomState)
+      expect(Array.from({ length: 9 }, () => two.next())).toEqual(Array.from({ length: 9 }, () => one.next()))
+      expect(two.state).toEqual(one.state)
+    }
+    const first = (seed: number, stream: Stream): number => new RandomStream(seed, stream).next()
+    const places = [first(1, [0, 0, 1]), first(2, [0, 0, 1]), first(1, [1, 0, 1]), first(1, [0, 1, 1]), first(1, [0, 0, 2])]
+    expect(new Set(places).size).toBe(places.length)
+  })
+
+  it('below() favours no number: what does not divide evenly is drawn again', () => {
+    // Of three quarters of 2^32, a plain remainder would give the first third twice as often as the others.
+    const n = 3 * 2 ** 30
+    const stream = new RandomStream(9, [0, 0, 1])
+    const count = 3000
+    const thirds = [0, 0, 0]
+    for (let i = 0; i < count; i++) thirds[Math.floor(stream.below(n) / 2 ** 30)]!++
+    // A quarter of the words is drawn again: more words than numbers, by six standard errors and no more.
+    const again = stream.state.counter / count
+    expect(Math.abs(again - 4 / 3)).toBeLessThan(6 * Math.sqrt(4 / 9 / count))
+    for (const third of thirds) expect(Math.abs(third / count - 1 / 3)).toBeLessThan(5 * Math.sqrt(2 / 9 / count))
+    for (const small of [1, 2, 7]) for (let i = 0; i < 50; i++) expect(stream.below(small)).toBeLessThan(small)
+  })
+
+  it('shuffle() makes every order equally likely, uniform() fills [0, 1)', () => {
+    const stream = new RandomStream(10, [0, 0, 1])
+    const [orders, rounds] = [new Map<string, number>(), 6000]
+    for (let i = 0; i < rounds; i++) {
+      const order = stream.shuffle([0, 1, 2]).join('')
+      orders.set(order, (orders.get(order) ?? 0) + 1)
+    }
+    expect(orders.size).toBe(6)
+    for (const count of orders.values()) expect(Math.abs(count / rounds - 1 / 6)).toBeLessThan(5 * Math.sqrt(5 / 36 / rounds))
+    const values = Array.from({ length: 4000 }, () => stream.uniform())
+    expect(values.every((x) => x >= 0 && x < 1)).toBe(true)
+    expect(Math.abs(values.reduce((sum, x) => sum + x, 0) / 4000 - 0.5)).toBeLessThan(5 * Math.sqrt(1 / 12 / 4000))
+  })
+})
+
+type Four = [number, number, number, number]

@@ -8,6 +8,7 @@ import type { InfoOptions } from './info.ts'
 import { filesOptions, inputOptions, jsonOption, modelOptions, outputOption, wholeFrom } from './options.ts'
 import type { SimilarityOptions } from './similarity.ts'
 import type { TokenizeOptions } from './tokenize.ts'
+import type { TrainTokenizerOptions } from './train-tokenizer.ts'
 
 /** Said by the build. */
 declare const BERTLET_VERSION: string
@@ -72,6 +73,19 @@ function createProgram(signal: AbortSignal): Command {
   const doctor = command('doctor', 'what this machine and runtime can do, what will be used, and why')
   jsonOption(modelOptions(doctor))
   doctor.action(async (options: DoctorOptions) => (await import('./doctor.ts')).doctor(options, signal))
+
+  const trainTokenizer = command('train-tokenizer', 'a WordPiece vocabulary, and with it a tokenizer, from raw text')
+  trainTokenizer
+    .argument('<files...>', 'text files; - is standard input')
+    .requiredOption('--output <folder>', 'where vocab.txt, tokenizer.json and tokenizer_config.json go')
+    .option('--vocab-size <n>', 'tokens of the vocabulary (default: all that the text gives, at most 30000)', wholeFrom(1))
+    .option('--cased', 'keep capitals and accents')
+    .option('--min-frequency <n>', 'how often a piece must occur', wholeFrom(0), 2)
+    .option('--limit-alphabet <n>', 'most characters that are kept, the frequent ones', wholeFrom(0), 1000)
+  jsonOption(trainTokenizer)
+  trainTokenizer.action(async (files: string[], options: TrainTokenizerOptions) =>
+    (await import('./train-tokenizer.ts')).trainTokenizer(files, options, signal),
+  )
 
   return program
 }

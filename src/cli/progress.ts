@@ -7,11 +7,13 @@ export interface Progress {
   readonly load: NonNullable<LoadOptions['progress_callback']>
   /** Texts done, of a number that may not be known. */
   texts(done: number, total?: number): void
+  /** Any other things done. */
+  count(what: string, done: number, total?: number): void
   /** Leaves the line empty. */
   stop(): void
 }
 
-const SILENT: Progress = { load: () => undefined, texts: () => undefined, stop: () => undefined }
+const SILENT: Progress = { load: () => undefined, texts: () => undefined, count: () => undefined, stop: () => undefined }
 
 /** @param rows whether results go to the same terminal: then they are the progress, and only loading shows a bar. */
 export async function openProgress({ rows }: { rows: boolean }): Promise<Progress> {
@@ -49,6 +51,7 @@ export async function openProgress({ rows }: { rows: boolean }): Promise<Progres
       else stop()
     },
     texts: (done, total = 0) => (rows ? undefined : show('texts', done, total)),
+    count: (what, done, total = 0) => show(what, done, total),
     stop,
   }
 }

@@ -105,6 +105,11 @@ export class Tokenizer extends Callable {
     return this.bert.id(this.cls_token)!
   }
 
+  /** What marks a piece that continues a word. */
+  get wordpieces_prefix(): string {
+    return this.bert.parts.vocabulary.prefix
+  }
+
   /** Undefined where the vocabulary has no such token. */
   get mask_token_id(): number | undefined {
     return this.bert.id(this.mask_token)

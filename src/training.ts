@@ -1,0 +1,10 @@
+// bertlet/training: what inference does not load.
+export { trainWordPiece, type WordPieceProgress, type WordPieceTrainerOptions } from './training/wordpiece.ts'
+export {
+  createPretrainingData,
+  PretrainingData,
+  type PretrainingDataOptions,
+  type PretrainingDataProgress,
+  type PretrainingInstance,
+} from './training/pretraining-data.ts'
+export { MemoryStorage, type SpoolStorage } from './training/spool.ts'
