@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
+import { brotliCompressSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { checkpoint, vocabulary } from './support/models.ts'
 
@@ -77,6 +78,39 @@ const tokenizer = await trainWordPiece(['a few words', 'a few'])
 console.log(tokenizer instanceof Tokenizer, tokenizer.tokenize('A few').join(' '))`,
     )
     expect((await run(process.execPath, ['train.mjs'], { cwd: folder })).stdout.trim()).toBe('true a few')
+  })
+
+  it('trains a model of its first entry by its second', async () => {
+    await writeFile(
+      path.join(folder, 'step.mjs'),
+      `import { BertForSequenceClassification } from 'bertlet'
+import { HeadTraining } from 'bertlet/training'
+const model = await BertForSequenceClassification.fromPretrained('model', { threads: 1, initialize_missing: true })
+const training = new HeadTraining(model, { dropout: false })
+const losses = []
+for (let i = 0; i < 5; i++) losses.push(await training.step({ input_ids: [[1, 2, 3], [4, 5, 6]], labels: [0, 1] }, 1e-3))
+await training.dispose()
+await model.dispose()
+console.log(losses[4] < losses[0])`,
+    )
+    expect((await run(process.execPath, ['step.mjs'], { cwd: folder })).stdout.trim()).toBe('true')
+  })
+
+  it('is small: bytes of each entry with what it imports, brotli, kernels included', async () => {
+    const dist = path.join(folder, 'node_modules/bertlet/dist')
+    const packed = async (entry: string, seen = new Set<string>()): Promise<number> => {
+      if (seen.has(entry)) return 0
+      seen.add(entry)
+      const text = await readFile(path.join(dist, entry), 'utf8')
+      let sum = brotliCompressSync(text).length
+      for (const [, file] of text.matchAll(/from"\.\/([\w.-]+\.js)"/g)) sum += await packed(file!, seen)
+      return sum
+    }
+    const inference = await packed('index.node.js')
+    // Ceilings a little above what is there: kernels 10, Unicode tables 7, hub client 8, the rest host code.
+    expect(inference).toBeGreaterThan(40 * 1024)
+    expect(inference).toBeLessThanOrEqual(80 * 1024)
+    expect((await packed('training.js')) - inference).toBeLessThanOrEqual(14 * 1024)
   })
 
   it('has types that a strict consumer compiles against', async () => {
