@@ -69,6 +69,25 @@ const blobs = (): string[] => (existsSync(folder('blobs')) ? readdirSync(folder(
 const isWeights = (seen: { path: string }): boolean => seen.path.includes('model.safetensors')
 const gets = (): string[] => hub.seen.filter(isWeights).map(({ host, range }) => `${host} ${range ?? 'all'}`)
 
+const startOf = (range: string | undefined): number => (range === undefined ? 0 : Number(range.slice(6, -1)))
+
+/**
+ * What was asked for: first all, then, of hub and CDN alike, what followed the bytes that had come: at most those that were sent. (fetch drops
+ * what waits unread when a connection ends, so it may be less.)
+ */
+function expectResumed(sent: readonly number[]): void {
+  const asked = hub.seen.filter(isWeights)
+  expect(asked.map(({ host }) => host)).toEqual([0, ...sent].flatMap(() => ['hub', 'cdn']))
+  const starts = asked.map(({ range }) => startOf(range))
+  expect(starts.slice(0, 2)).toEqual([0, 0])
+  sent.forEach((most, i) => {
+    const [first, second] = starts.slice(2 * i + 2) as [number, number]
+    expect(first).toBe(second)
+    expect(first).toBeLessThanOrEqual(most)
+    expect(first).toBeGreaterThan(i === 0 ? 0 : starts[2 * i]! - 1)
+  })
+}
+
 describe('the cache folder', () => {
   it("is laid out as Python's", async () => {
     const source = open()
@@ -179,9 +198,9 @@ describe.each([
   const cached = how === 'with a cache'
 
   it('goes on where the connection was cut, from the first address', async () => {
-    hub.fault = ({ host }, response, count) => host === 'cdn' && count < 3 && cut(response, WEIGHTS, count === 1 ? 0 : 100_000, 100_000)
+    hub.fault = ({ host, range }, response, count) => host === 'cdn' && count < 3 && cut(response, WEIGHTS, startOf(range), 100_000)
     expectWeights(await bytes(open(options)))
-    expect(gets()).toEqual(['hub all', 'cdn all', 'hub bytes=100000-', 'cdn bytes=100000-', 'hub bytes=200000-', 'cdn bytes=200000-'])
+    expectResumed([100_000, 200_000])
   })
 
   it('begins anew where ranges are ignored', async () => {
@@ -213,14 +232,13 @@ describe.each([
   })
 
   it('gives up a connection that is always cut', async () => {
-    hub.fault = ({ host, range }, response) =>
-      host === 'cdn' && cut(response, WEIGHTS, range === undefined ? 0 : Number(range.slice(6, -1)), 100)
+    hub.fault = ({ host, range }, response) => host === 'cdn' && cut(response, WEIGHTS, startOf(range), 100)
     await expect(bytes(open(options))).rejects.toThrow(/cannot be reached/)
     expect(blobs().filter((name) => !name.endsWith('.incomplete'))).toEqual([])
     hub.fault = undefined
     hub.seen.length = 0
     expectWeights(await bytes(open(options)))
-    if (cached) expect(gets()).toEqual(['hub all', 'cdn all', 'hub bytes=500-', 'cdn bytes=500-'])
+    if (cached) expectResumed([500])
     expect(blobs().filter((name) => name.endsWith('.incomplete'))).toEqual([])
   })
 

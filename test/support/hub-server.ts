@@ -121,6 +121,6 @@ export function cut(response: ServerResponse, bytes: Uint8Array, from: number, c
   const length = bytes.length - from
   const headers = { 'content-length': length, etag: '"other"', 'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}` }
   response.writeHead(from === 0 ? 200 : 206, headers)
-  response.write(bytes.subarray(from, from + count), () => setTimeout(() => response.destroy(), 5))
+  response.write(bytes.subarray(from, from + count), () => setTimeout(() => response.destroy(), 50))
   return true
 }
