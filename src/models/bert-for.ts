@@ -22,10 +22,6 @@ export interface BertForMaskedLM {
  */
 export class BertForMaskedLM extends BertPreTrainedModel {
   static override headFor = (): heads.Head => heads.MASKED_LM
-
-  async _call(inputs: PredictionInputs): Promise<LogitsOutput> {
-    return (await this.forward(inputs)) as unknown as LogitsOutput
-  }
 }
 
 export interface PreTrainingOutput extends ModelOutput {
@@ -42,10 +38,6 @@ export interface BertForPreTraining {
 /** Both heads of pre-training: masked words and next sentence. */
 export class BertForPreTraining extends BertPreTrainedModel {
   static override headFor = (): heads.Head => heads.PRE_TRAINING
-
-  async _call(inputs: PredictionInputs): Promise<PreTrainingOutput> {
-    return (await this.forward(inputs)) as unknown as PreTrainingOutput
-  }
 }
 
 export interface BertForNextSentencePrediction {
@@ -55,10 +47,6 @@ export interface BertForNextSentencePrediction {
 
 export class BertForNextSentencePrediction extends BertPreTrainedModel {
   static override headFor = (): heads.Head => heads.NEXT_SENTENCE
-
-  async _call(inputs: ModelInputs): Promise<LogitsOutput> {
-    return (await this.forward(inputs)) as unknown as LogitsOutput
-  }
 }
 
 export interface BertForSequenceClassification {
@@ -68,10 +56,6 @@ export interface BertForSequenceClassification {
 
 export class BertForSequenceClassification extends BertPreTrainedModel {
   static override headFor = (): heads.Head => heads.SEQUENCE_CLASSIFICATION
-
-  async _call(inputs: ModelInputs): Promise<LogitsOutput> {
-    return (await this.forward(inputs)) as unknown as LogitsOutput
-  }
 }
 
 export interface BertForMultipleChoice {
@@ -83,7 +67,7 @@ export interface BertForMultipleChoice {
 export class BertForMultipleChoice extends BertPreTrainedModel {
   static override headFor = (): heads.Head => heads.MULTIPLE_CHOICE
 
-  async _call(inputs: ChoiceInputs): Promise<LogitsOutput> {
+  override async _call(inputs: ChoiceInputs): Promise<LogitsOutput> {
     const { choices, flat } = flattenChoices(inputs)
     const { logits, ...rest } = (await this.forward(flat, choices)) as unknown as LogitsOutput
     return { logits: new Tensor(logits.data, [logits.dims[0]! / choices, choices]), ...rest }
@@ -97,10 +81,6 @@ export interface BertForTokenClassification {
 
 export class BertForTokenClassification extends BertPreTrainedModel {
   static override headFor = (): heads.Head => heads.TOKEN_CLASSIFICATION
-
-  async _call(inputs: ModelInputs): Promise<LogitsOutput> {
-    return (await this.forward(inputs)) as unknown as LogitsOutput
-  }
 }
 
 export interface QuestionAnsweringOutput extends ModelOutput {
@@ -116,7 +96,7 @@ export interface BertForQuestionAnswering {
 export class BertForQuestionAnswering extends BertPreTrainedModel {
   static override headFor = (): heads.Head => heads.QUESTION_ANSWERING
 
-  async _call(inputs: ModelInputs): Promise<QuestionAnsweringOutput> {
+  override async _call(inputs: ModelInputs): Promise<QuestionAnsweringOutput> {
     const { logits, ...rest } = (await this.forward(inputs)) as unknown as LogitsOutput
     const dims = logits.dims.slice(0, 2)
     const part = (which: number): Tensor =>

@@ -39,10 +39,6 @@ export class BertModel extends BertPreTrainedModel {
     return add_pooling_layer ? BASE : BASE_WITHOUT_POOLER
   }
 
-  async _call(inputs: BertModelInputs): Promise<BertModelOutput> {
-    return (await this.forward(inputs)) as unknown as BertModelOutput
-  }
-
   /** Vectors for feature extraction: [B, L, H] for pooling 'none', otherwise [B, H]. */
   async features(
     inputs: BatchInputs,

@@ -4,6 +4,7 @@ import { BertletError, checkOptions, expected } from '../errors.ts'
 import type { Dims } from '../graph/tensor.ts'
 import type { JsonObject } from '../json.ts'
 import { chunks, packBatch, roundUp, type BatchInputs, type PackedBatch } from './batch.ts'
+import type { ChoiceInputs } from './choices.ts'
 import { chunkInputs, Collector } from './collect.ts'
 import type { BertConfig } from './config.ts'
 import { estimate, type Estimate } from './estimate.ts'
@@ -214,6 +215,11 @@ export abstract class BertPreTrainedModel extends Callable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose()
+  }
+
+  /** What a call gives; classes whose head's outputs want another shape override it. */
+  async _call(inputs: ModelInputs | ChoiceInputs): Promise<object> {
+    return this.forward(inputs as ModelInputs)
   }
 
   /** Runs trunk and head: the head's outputs by name, and what the flags ask for. */
