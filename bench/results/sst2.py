@@ -1,0 +1,120 @@
+"""SST-2 in PyTorch with the recipe of sst2.mjs, on the ids that bertlet's tokenizer made: one seed, one line of JSON to standard output.
+
+    python3 sst2.py IDS CHECKPOINT RECIPE SEED
+
+IDS is a JSON file { "train": [[ids], label] ..., "dev": ... }; CHECKPOINT a folder with config.json and one safetensors file; RECIPE the
+recipe as JSON. Plain PyTorch 1.13 and nothing else. The model is BertForSequenceClassification of Hugging Face transformers: the
+checkpoint's trunk and pooler, a fresh classifier, dropout where that class has it.
+"""
+import glob
+import json
+import math
+import os
+import sys
+import time
+
+import torch
+import torch.nn.functional as F
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../test/golden"))
+import safetensors_io  # noqa: E402
+
+
+def linear(w, name, x):
+    return F.linear(x, w[f"{name}.weight"], w[f"{name}.bias"])
+
+
+def norm(w, config, name, x):
+    return F.layer_norm(x, x.shape[-1:], w[f"{name}.LayerNorm.weight"], w[f"{name}.LayerNorm.bias"], config["layer_norm_eps"])
+
+
+def logits(w, config, ids, mask, training):
+    """Rows padded right; `mask` is 1 where a token is."""
+    p = config["hidden_dropout_prob"]
+    drop = lambda x: F.dropout(x, p, training)
+    rows, length = ids.shape
+    heads = config["num_attention_heads"]
+    size = config["hidden_size"] // heads
+    bias = (1.0 - mask[:, None, None, :]) * torch.finfo(torch.float32).min
+    x = F.embedding(ids, w["embeddings.word_embeddings.weight"], padding_idx=config["pad_token_id"])
+    x = x + w["embeddings.token_type_embeddings.weight"][0] + w["embeddings.position_embeddings.weight"][:length]
+    x = drop(norm(w, config, "embeddings", x))
+    for i in range(config["num_hidden_layers"]):
+        layer = f"encoder.layer.{i}"
+        split = lambda part: linear(w, f"{layer}.attention.self.{part}", x).view(rows, length, heads, size).transpose(1, 2)
+        scores = split("query") @ split("key").transpose(-1, -2) / math.sqrt(size) + bias
+        maps = F.dropout(torch.softmax(scores, dim=-1), config["attention_probs_dropout_prob"], training)
+        context = (maps @ split("value")).transpose(1, 2).reshape(rows, length, -1)
+        x = norm(w, config, f"{layer}.attention.output", drop(linear(w, f"{layer}.attention.output.dense", context)) + x)
+        inner = F.gelu(linear(w, f"{layer}.intermediate.dense", x))
+        x = norm(w, config, f"{layer}.output", drop(linear(w, f"{layer}.output.dense", inner)) + x)
+    return linear(w, "classifier", drop(torch.tanh(linear(w, "pooler.dense", x[:, 0]))))
+
+
+def padded(examples):
+    length = max(len(ids) for ids, _ in examples)
+    ids = torch.tensor([row + [0] * (length - len(row)) for row, _ in examples])
+    mask = torch.tensor([[1.0] * len(row) + [0.0] * (length - len(row)) for row, _ in examples])
+    return ids, mask, torch.tensor([label for _, label in examples])
+
+
+def accuracy(w, config, examples, batch):
+    right = 0
+    with torch.no_grad():
+        for i in range(0, len(examples), batch):
+            ids, mask, labels = padded(examples[i : i + batch])
+            right += (logits(w, config, ids, mask, False).argmax(1) == labels).sum().item()
+    return right / len(examples)
+
+
+def load(folder, seed):
+    with open(os.path.join(folder, "config.json")) as file:
+        config = json.load(file)
+    w = {k: v.float() for k, v in safetensors_io.load(glob.glob(os.path.join(folder, "*.safetensors"))[0]).items() if v.is_floating_point()}
+    g = torch.Generator().manual_seed(seed)
+    h = config["hidden_size"]
+    if "pooler.dense.weight" not in w:
+        w["pooler.dense.weight"], w["pooler.dense.bias"] = torch.randn(h, h, generator=g) * config["initializer_range"], torch.zeros(h)
+    w["classifier.weight"], w["classifier.bias"] = torch.randn(2, h, generator=g) * config["initializer_range"], torch.zeros(2)
+    return {k: v.clone().requires_grad_() for k, v in w.items()}, config
+
+
+def main(ids, checkpoint, recipe, seed):
+    torch.set_num_threads(int(os.environ.get("TORCH_THREADS", "1")))
+    torch.manual_seed(seed)
+    with open(ids) as file:
+        data = json.load(file)
+    w, config = load(checkpoint, seed)
+    batch, train = recipe["batch"], data["train"]
+    total = recipe["epochs"] * math.ceil(len(train) / batch)
+    warmup = math.ceil(recipe["warmup_ratio"] * total)
+    plain = [k for k in w if k.endswith("bias") or "LayerNorm" in k]
+    groups = [
+        {"params": [v for k, v in w.items() if k not in plain], "weight_decay": recipe["weight_decay"]},
+        {"params": [w[k] for k in plain], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=recipe["learning_rate"])
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: n / max(1, warmup) if n < warmup else max(0.0, (total - n) / max(1, total - warmup)))
+    start, epochs, losses = time.time(), [], []
+    for epoch in range(recipe["epochs"]):
+        order = torch.randperm(len(train)).tolist()
+        for i in range(0, len(train), batch):
+            rows, mask, labels = padded([train[j] for j in order[i : i + batch]])
+            loss = F.cross_entropy(logits(w, config, rows, mask, True), labels)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(list(w.values()), recipe["max_grad_norm"])
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.item())
+            if len(losses) % 50 == 0:
+                print(f"seed {seed}: step {len(losses)} of {total}, loss {sum(losses[-50:]) / 50:.4f}, {time.time() - start:.0f} s", file=sys.stderr, flush=True)
+        epochs.append(accuracy(w, config, data["dev"], 64))
+        print(f"seed {seed}: epoch {epoch + 1}, accuracy {epochs[-1]:.4f}", file=sys.stderr, flush=True)
+    result = {"side": "pytorch", "version": torch.__version__, "seed": seed, "steps": total, "epochs": epochs, "accuracy": epochs[-1],
+              "loss": sum(losses[-100:]) / len(losses[-100:]), "seconds": round(time.time() - start)}
+    print(json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), int(sys.argv[4]))
