@@ -1,5 +1,5 @@
 // Pre-training of one model, and what it is held against: loss of masked words and accuracy of next sentences on documents held out.
-import { HeadTraining } from '../../dist/training.js'
+import { HeadTraining, learningRateAt } from '../../dist/training.js'
 
 const IGNORED = -100
 /** Rows of one evaluation call. */
@@ -21,6 +21,13 @@ export function collate(instances) {
 export async function allInstances(data) {
   const instances = []
   for (let i = 0; i < data.length; i++) instances.push(await data.get(i))
+  return instances
+}
+
+/** So many instances, drawn by the data's seed. */
+export async function sample(data, count) {
+  const instances = []
+  for (const index of data.order().subarray(0, count)) instances.push(await data.get(index))
   return instances
 }
 
@@ -73,22 +80,18 @@ export async function evaluate(model, instances) {
 /** Accuracy's distance from chance in standard errors of a fair coin. */
 export const errorsAboveChance = (accuracy, pairs) => (accuracy - 0.5) / (0.5 / Math.sqrt(pairs))
 
-/** Linear warm-up over a tenth of the steps, then linear to 0. */
-const rateAt = (step, { steps, learning_rate }) => {
-  const warmup = Math.ceil(steps / 10)
-  return learning_rate * (step < warmup ? step / warmup : (steps - step) / (steps - warmup))
-}
-
-/** Trains in place and yields what a log has a line for. `every`: steps between evaluations. */
-export async function* pretrain(model, data, heldOut, { steps, batch, learning_rate, seed, every }) {
+/** Trains in place and yields what a log has a line for. `every`: steps between evaluations on `some` of what is held out; the last sees all. */
+export async function* pretrain(model, data, heldOut, { steps, batch, learning_rate, seed, every, some = heldOut }) {
   const training = new HeadTraining(model, { weight_decay: 0.01, max_grad_norm: 1, seed })
+  // Up over a tenth of the steps, then down to 0.
+  const schedule = { learning_rate, lr_scheduler_type: 'linear', warmup_steps: Math.ceil(steps / 10), total_steps: steps }
   const start = performance.now()
   let [tokens, loss, since] = [0, 0, 0]
   const line = async (step) => ({
     step,
     tokens,
     ...(step > 0 && { loss: loss / since }),
-    ...(await evaluate(model, heldOut)),
+    ...(await evaluate(model, step === steps ? heldOut : some)),
     seconds: Math.round((performance.now() - start) / 1000),
   })
   yield await line(0)
@@ -97,8 +100,8 @@ export async function* pretrain(model, data, heldOut, { steps, batch, learning_r
     let rows = []
     for await (const instance of data.instances({ epoch })) {
       if (rows.push(instance) < batch) continue
-      const told = await training.step(collate(rows), rateAt(step, { steps, learning_rate }))
-      loss += typeof told === 'number' ? told : told.loss
+      const { loss: told } = await training.step(collate(rows), learningRateAt(step, schedule))
+      loss += told
       since++
       tokens += rows.reduce((sum, { input_ids }) => sum + input_ids.length, 0)
       rows = []

@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util'
 import { BertForPreTraining } from '../../dist/index.node.js'
 import { createPretrainingData, trainWordPiece } from '../../dist/training.js'
 import { documentsOf, READING, split } from './corpus.mjs'
-import { allInstances, baselines, errorsAboveChance, pretrain } from './pretrain.mjs'
+import { allInstances, baselines, errorsAboveChance, pretrain, sample } from './pretrain.mjs'
 import { meanAndRange } from './table.mjs'
 
 const { values, positionals } = parseArgs({
@@ -35,7 +35,10 @@ const { train, heldOut } = split(documents)
 const tokenizer = await trainWordPiece(train, { vocab_size: numbers.vocabulary })
 const options = { ...READING, max_seq_length: numbers.length, masking: 'dynamic', seed: 1 }
 const data = await createPretrainingData(train, tokenizer, options)
-const held = await allInstances(await createPretrainingData(heldOut, tokenizer, options))
+const everyHeld = await createPretrainingData(heldOut, tokenizer, options)
+const held = await allInstances(everyHeld)
+/** For the points of the curve before the last. */
+const some = await sample(everyHeld, 320)
 const base = baselines(await allInstances(data), held, tokenizer.total_size)
 print(
   `${documents.length} documents, every tenth held out; ${data.tokens} tokens of ${tokenizer.total_size} to train on, ${data.length} pairs an epoch`,
@@ -62,7 +65,7 @@ for (const seed of values.seeds.split(',').map(Number)) {
   }
   const model = new BertForPreTraining(config, { seed, ...(values.threads && { threads: Number(values.threads) }) })
   const series = await createPretrainingData(train, tokenizer, { ...options, seed })
-  for await (const line of pretrain(model, series, held, { ...numbers, learning_rate: numbers.rate, seed })) {
+  for await (const line of pretrain(model, series, held, { ...numbers, learning_rate: numbers.rate, seed, some })) {
     await appendFile(log, `${JSON.stringify({ seed, ...base, ...line })}\n`)
     process.stderr.write(`seed ${seed}: ${JSON.stringify(line)}\n`)
     ends[seed] = line
