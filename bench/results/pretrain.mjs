@@ -56,9 +56,9 @@ export async function evaluate(model, instances) {
   let [loss, words, right] = [0, 0, 0]
   for (let i = 0; i < instances.length; i += EVALUATED) {
     const part = instances.slice(i, i + EVALUATED)
-    const { labels, next_sentence_label, ...inputs } = collate(part)
+    const { input_ids, attention_mask, token_type_ids, next_sentence_label } = collate(part)
     const logits_positions = part.map(({ masked_lm_positions }) => masked_lm_positions)
-    const { prediction_logits, seq_relationship_logits } = await model({ ...inputs, logits_positions })
+    const { prediction_logits, seq_relationship_logits } = await model({ input_ids, attention_mask, token_type_ids, logits_positions })
     const targets = targetsOf(part)
     const size = prediction_logits.dims[1]
     targets.forEach((id, row) => {
