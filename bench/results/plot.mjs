@@ -43,12 +43,12 @@ const curve = (field, title, rules) => ({
     {
       data: { values: rules },
       mark: { type: 'rule', strokeDash: [4, 3], color: '#666' },
-      encoding: { y: { field: 'at', type: 'quantitative' } },
+      encoding: { y: { field: 'at', type: 'quantitative', title } },
     },
     {
       data: { values: rules },
       mark: { type: 'text', align: 'right', dx: -4, dy: -6, color: '#444' },
-      encoding: { y: { field: 'at', type: 'quantitative' }, x: { value: 340 }, text: { field: 'name' } },
+      encoding: { y: { field: 'at', type: 'quantitative', title }, x: { value: 340 }, text: { field: 'name' } },
     },
   ],
 })

@@ -14,12 +14,12 @@ const { values, positionals } = parseArgs({
   options: {
     output: { type: 'string', default: 'pretraining-results' },
     seeds: { type: 'string', default: '1,2,3' },
-    steps: { type: 'string', default: '2400' },
+    steps: { type: 'string', default: '4000' },
     batch: { type: 'string', default: '16' },
     length: { type: 'string', default: '64' },
     rate: { type: 'string', default: '1e-3' },
     vocabulary: { type: 'string', default: '4000' },
-    every: { type: 'string', default: '200' },
+    every: { type: 'string', default: '250' },
     threads: { type: 'string' },
   },
 })
