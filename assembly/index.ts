@@ -3,6 +3,7 @@ import { Op, Plan, Status } from './abi'
 import { enterPlan } from './record'
 import { barrier, enterTeam } from './threads'
 import { attention } from './kernels/attention'
+import { attentionGrad } from './kernels/attention-grad'
 import { bmm } from './kernels/bmm'
 import { activation, activationGrad, add, copy, fill } from './kernels/elementwise'
 import { embedding, gather, scatter } from './kernels/embedding'
@@ -109,6 +110,9 @@ function dispatch(op: i32, r: usize): bool {
       return true
     case Op.SpanCrossEntropyGrad:
       spanCrossEntropyGrad(r)
+      return true
+    case Op.AttentionGrad:
+      attentionGrad(r)
       return true
     case Op.Fill:
       fill(r)

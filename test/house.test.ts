@@ -43,12 +43,15 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'assembly/math.ts': ['assembly/abi.ts', 'assembly/simd.ts'],
   'assembly/rows.ts': ['assembly/simd.ts'],
   'assembly/maps.ts': [],
+  'assembly/masks.ts': ['assembly/random.ts'],
   'assembly/random.ts': ['assembly/abi.ts', 'assembly/math.ts'],
   'assembly/index.ts': ['assembly'],
 }
-const KERNEL = ['abi', 'maps', 'math', 'random', 'record', 'rows', 'simd', 'threads'].map((name) => `assembly/${name}.ts`)
+const KERNEL = ['abi', 'maps', 'masks', 'math', 'random', 'record', 'rows', 'simd', 'threads'].map((name) => `assembly/${name}.ts`)
 const KERNELS_TOGETHER: Record<string, readonly string[]> = {
   'assembly/kernels/gemm.ts': ['assembly/kernels/pack.ts'],
+  // Attention's backward pass is five such products a block.
+  'assembly/kernels/attention-grad.ts': ['assembly/kernels/bmm.ts', 'assembly/kernels/gemm.ts', 'assembly/kernels/pack.ts'],
   // The plain chain of attention is gemm's micro-kernel, per sequence and head.
   'assembly/kernels/bmm.ts': ['assembly/kernels/gemm.ts', 'assembly/kernels/pack.ts'],
 }
