@@ -1,7 +1,6 @@
 import { expected, Words } from '../errors.ts'
 import { labelsOf, type LabelInputs } from '../models/losses.ts'
 import type { DataCollator, Feature } from './dataset.ts'
-import type { TrainingInputs } from './head-training.ts'
 import { IGNORED } from './masking.ts'
 
 /** Heads with a label a token: their labels are padded as the tokens are. */
