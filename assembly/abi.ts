@@ -115,11 +115,18 @@ export const enum Op {
   Fill = 40,
   /** y = x, or y += x with Accumulate. dims n m; operands x, y. */
   Copy = 41,
-  /** In place over n*m elements, g becomes 0. dims n m; operands p, g, m, v, scalars f32 (AdamScalar); floats beta1, beta2, eps, weight decay. As torch.optim.AdamW. */
+  /** In place over n*m elements, g becomes 0. dims n m group; operands p, g, m, v, scalars f32 [groups][AdamScalar]; floats beta1, beta2, eps, weight decay. As torch.optim.AdamW. */
   AdamW = 42,
+  /** sums[i] = the sum of x^2 over the i-th run of SquaresRun.Length elements, in double, rounded once. dims n m; operands x, sums. */
+  Squares = 43,
 }
 
-/** Words of the scalars that AdamW reads, filled by the host before each step (running products, no pow). */
+/** Each run is one rank's, so that a sum has one order for any number of ranks. */
+export const enum SquaresRun {
+  Length = 8192,
+}
+
+/** Words of the scalars that AdamW reads of its group, filled by the host before each step (running products, no pow). */
 export const enum AdamScalar {
   LearningRate = 0,
   Correction1 = 1, // 1 - beta1^t

@@ -10,7 +10,7 @@ import { gemm } from './kernels/gemm'
 import { layerNorm, layerNormGrad, layerNormParamGrad } from './kernels/layernorm'
 import { dropout, dropoutMaps } from './kernels/dropout'
 import { crossEntropy, crossEntropyGrad, elementLoss, elementLossGrad, spanCrossEntropy, spanCrossEntropyGrad } from './kernels/loss'
-import { adamW } from './kernels/optimizer'
+import { adamW, squares } from './kernels/optimizer'
 import { columnSum, meanPool, normalize, sum } from './kernels/reduce'
 import { softmax, softmaxGrad } from './kernels/softmax'
 
@@ -118,6 +118,9 @@ function dispatch(op: i32, r: usize): bool {
       return true
     case Op.AdamW:
       adamW(r)
+      return true
+    case Op.Squares:
+      squares(r)
       return true
     default:
       return false

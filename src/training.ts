@@ -1,6 +1,5 @@
 // bertlet/training: what inference does not load.
 export { TrainingArguments, type IntervalStrategy, type TrainingArgumentsOptions } from './training/arguments.ts'
-export { learningRateAt, type SchedulerType } from './training/schedule.ts'
 export {
   EarlyStoppingCallback,
   type CallbackHook,
@@ -18,8 +17,16 @@ export type { ComputeMetrics, EvalPrediction, LabelIds, Predictions, PreprocessL
 export type { TrainOutput } from './training/loop.ts'
 export { Trainer, type EvaluateOptions, type PredictionOutput, type TrainerOptions, type TrainOptions } from './training/trainer.ts'
 export { memoryFolder, type Folder } from './weights/folder.ts'
-export { HeadTraining, type HeadTrainingOptions, type TrainingInputs } from './training/head-training.ts'
-export type { AdamWOptions } from './training/optimizer.ts'
+export {
+  HeadTraining,
+  type HeadTrainingOptions,
+  type OptimizerState,
+  type StateReader,
+  type StepResult,
+  type TrainingInputs,
+} from './training/head-training.ts'
+export type { AdamWOptions, OptimizerCounters } from './training/optimizer.ts'
+export { learningRateAt, type Schedule, type SchedulerType } from './training/schedule.ts'
 export { trainWordPiece, type WordPieceProgress, type WordPieceTrainerOptions } from './training/wordpiece.ts'
 export {
   createPretrainingData,

@@ -30,9 +30,11 @@ async function run(
   const losses: number[] = []
   for (let step = 0; step < 3; step++)
     losses.push(
-      await trainer.step(
-        parts.map(([first, last]) => part(first!, last!) as never),
-        1e-2,
+      ...Object.values(
+        await trainer.step(
+          parts.map(([first, last]) => part(first!, last!) as never),
+          1e-2,
+        ),
       ),
     )
   losses.push(...model.loaded.engine.store.read('encoder.layer.0.output.dense.weight').subarray(0, 20))
@@ -86,11 +88,11 @@ describe('what is trained', () => {
     const trainer = new HeadTraining(head, { trainable: (name) => name.startsWith('classifier'), dropout: false })
     const labels = batch.input_ids.map((row) => row.map((id) => id % 3))
     const losses: number[] = []
-    for (let step = 0; step < 30; step++) losses.push(await trainer.step({ ...batch, labels }, 1e-1))
+    for (let step = 0; step < 30; step++) losses.push((await trainer.step({ ...batch, labels }, 1e-1)).loss)
     expect(losses.at(-1)!).toBeLessThan(losses[0]! / 2)
     expect((await trunk(batch)).last_hidden_state.data).toEqual(before)
-    // Three states of 3 rows in a panel of 8, three of its bias, and the loss.
-    expect(trunk.info().bytes.weights - weights).toBe(3 * (8 * 48 + 3) * 4 + 4)
+    // Three states of 3 rows in a panel of 8, three of its bias, two sums of squares, and the loss.
+    expect(trunk.info().bytes.weights - weights).toBe(3 * (8 * 48 + 3) * 4 + 2 * 4 + 4)
     await trainer.dispose()
     expect(trunk.info().bytes.weights).toBe(weights)
     await head.dispose()
@@ -105,7 +107,7 @@ describe('what is trained', () => {
     await trainer.step(labelled, 1e-3)
     const table = { ...batch, labels: batch.input_ids.map(() => [1, 0, 1]) }
     await expect(trainer.step(table, 1e-3)).rejects.toThrow(/labels of the kind of the first batch/)
-    expect(await trainer.step(labelled, 1e-3)).toBeGreaterThan(0)
+    expect((await trainer.step(labelled, 1e-3)).loss).toBeGreaterThan(0)
     await trainer.dispose()
     await model.dispose()
   })
@@ -115,7 +117,7 @@ describe('what is trained', () => {
     const trainer = new HeadTraining(model)
     const labels = batch.input_ids.map((row, r) => row.map((id, c) => ((r + c) % 4 === 0 && batch.attention_mask[r]![c] === 1 ? id : -100)))
     const losses: number[] = []
-    for (let step = 0; step < 40; step++) losses.push(await trainer.step({ ...batch, labels }, 5e-3))
+    for (let step = 0; step < 40; step++) losses.push((await trainer.step({ ...batch, labels }, 5e-3)).loss)
     expect(losses.at(-1)!).toBeLessThan(losses[0]! / 4)
     await trainer.dispose()
     await model.dispose()

@@ -88,7 +88,7 @@ import { HeadTraining } from 'bertlet/training'
 const model = await BertForSequenceClassification.fromPretrained('model', { threads: 1, initialize_missing: true })
 const training = new HeadTraining(model, { dropout: false })
 const losses = []
-for (let i = 0; i < 5; i++) losses.push(await training.step({ input_ids: [[1, 2, 3], [4, 5, 6]], labels: [0, 1] }, 1e-3))
+for (let i = 0; i < 5; i++) losses.push((await training.step({ input_ids: [[1, 2, 3], [4, 5, 6]], labels: [0, 1] }, 1e-3)).loss)
 await training.dispose()
 await model.dispose()
 console.log(losses[4] < losses[0])`,

@@ -50,7 +50,7 @@ async function train({ folder, inputs, adamw, losses }: Case, options: { threads
     const training = new HeadTraining(model, { ...adamW, dropout: false })
     const gradients = await training.gradients(inputs)
     const got: number[] = []
-    for (let step = 0; step < losses.length; step++) got.push(await training.step(inputs, lr))
+    for (let step = 0; step < losses.length; step++) got.push((await training.step(inputs, lr)).loss)
     const after = await training.gradients(inputs)
     await training.dispose()
     return { gradients, losses: got, after }

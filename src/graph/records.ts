@@ -1,4 +1,4 @@
-import { BmmMode, GemmMode, Op, TableMode, AdamScalar } from '../../assembly/abi.ts'
+import { AdamScalar, BmmMode, GemmMode, Op, SquaresRun, TableMode } from '../../assembly/abi.ts'
 
 /** r: read, w: written whole, a: read and written. A `?` after it: may be absent. */
 type Access = 'r' | 'w' | 'a' | 'r?' | 'w?' | 'a?'
@@ -135,6 +135,7 @@ export const RECORDS: { readonly [code: number]: RecordType } = {
   [Op.AdamW]: {
     name: 'adamw',
     operands: ['a', 'a', 'a', 'a', 'r'],
-    extents: ([n, m]) => [n! * m!, n! * m!, n! * m!, n! * m!, AdamScalar.Words],
+    extents: ([n, m, group]) => [n! * m!, n! * m!, n! * m!, n! * m!, (group! + 1) * AdamScalar.Words],
   },
+  [Op.Squares]: { name: 'squares', operands: ['r', 'w'], extents: ([n, m]) => [n! * m!, Math.ceil((n! * m!) / SquaresRun.Length)] },
 }

@@ -1,5 +1,6 @@
 import type { Folder } from '../weights/folder.ts'
 import type { LogEntry } from './callbacks.ts'
+import { writing } from './checkpoint.ts'
 
 const FILE = 'log.jsonl'
 
@@ -10,11 +11,16 @@ export class Log {
   /** The file anew, with what was logged up to the checkpoint that a run goes on from. */
   async begin(history: readonly LogEntry[]): Promise<void> {
     await this.folder?.remove(FILE)
-    if (history.length > 0) await this.folder?.append(FILE, history.map(line).join(''))
+    await this.write(history)
   }
 
   async add(entry: LogEntry): Promise<void> {
-    await this.folder?.append(FILE, line(entry))
+    await this.write([entry])
+  }
+
+  private async write(entries: readonly LogEntry[]): Promise<void> {
+    const { folder } = this
+    if (folder !== undefined && entries.length > 0) await writing(folder, FILE, () => folder.append(FILE, entries.map(line).join('')))
   }
 }
 

@@ -1,5 +1,5 @@
 // One training from its first step, or a checkpoint's, to its last.
-import { BertletError } from '../errors.ts'
+import { BertletError, expected } from '../errors.ts'
 import type { BertPreTrainedModel } from '../models/model.ts'
 import type { WithFiles } from '../models/save.ts'
 import type { Folder } from '../weights/folder.ts'
@@ -15,7 +15,8 @@ import {
 } from './callbacks.ts'
 import { epochOrder, pick, type DataCollator, type Dataset } from './dataset.ts'
 import { countTokens } from './evaluation.ts'
-import { HeadTraining, type TrainingInputs } from './head-training.ts'
+import { Checkpoints } from './checkpoint.ts'
+import { HEAD_TRAINING_OPTIONS, HeadTraining, type TrainingInputs } from './head-training.ts'
 import { Log } from './log.ts'
 import { learningRateAt } from './schedule.ts'
 
@@ -42,8 +43,22 @@ export interface LoopParts<F> {
   }) => Promise<Record<string, number>>
 }
 
-/** What is between two lines of the log, and the position among the data. */
-interface Position {
+/** Arguments that decide the bits of the result by themselves. */
+const DECIDING = [
+  'learning_rate',
+  'lr_scheduler_type',
+  'weight_decay',
+  'adam_beta1',
+  'adam_beta2',
+  'adam_epsilon',
+  'max_grad_norm',
+  'optim',
+  'layer_lr_decay',
+  'seed',
+] as const
+
+/** Where a training stands among the data, and between two lines of the log. */
+export interface Position {
   epoch: number
   /** Steps of that epoch. */
   step: number
@@ -55,6 +70,7 @@ interface Position {
 export class TrainingLoop<F> {
   private readonly training: HeadTraining
   private readonly log: Log
+  private readonly checkpoints: Checkpoints | undefined
   private readonly stepsPerEpoch: number
   private readonly batch: number
   private readonly warmup: number
@@ -91,26 +107,34 @@ export class TrainingLoop<F> {
       best_model_checkpoint: undefined,
     }
     this.log = new Log(folder)
+    this.checkpoints = folder && new Checkpoints(folder, model, parts.processing_class)
     this.training = new HeadTraining(model, {
       betas: [args.adam_beta1, args.adam_beta2],
       eps: args.adam_epsilon,
       weight_decay: args.weight_decay,
       seed: args.seed,
+      max_grad_norm: args.max_grad_norm,
+      optim: args.optim,
+      layer_lr_decay: args.layer_lr_decay,
+      ...(HEAD_TRAINING_OPTIONS.includes('gradient_checkpointing' as never) && { gradient_checkpointing: args.gradient_checkpointing }),
       ...(trainable && { trainable }),
     })
   }
 
-  async run(_resume: boolean | string, signal: AbortSignal | undefined): Promise<TrainOutput> {
+  async run(resume: boolean | string, signal: AbortSignal | undefined): Promise<TrainOutput> {
     const { state, position, control, parts } = this
     this.signal = signal
     const began = performance.now()
-    const first = state.global_step
+    let first = 0
     try {
       signal?.throwIfAborted()
+      await this.begin(resume)
+      first = state.global_step
       await this.log.begin(state.log_history)
       await this.tell('on_train_begin')
       this.since = performance.now()
       while (!control.should_training_stop && state.global_step < state.max_steps) await this.epoch()
+      await this.restoreBest()
       await this.tell('on_train_end')
     } finally {
       await this.training.dispose()
@@ -128,6 +152,63 @@ export class TrainingLoop<F> {
     return { global_step: state.global_step, training_loss, metrics }
   }
 
+  /** Clears away what a killed run left, and goes on from a checkpoint if asked to. */
+  private async begin(resume: boolean | string): Promise<void> {
+    const { checkpoints, training, state, position } = this
+    if (checkpoints === undefined) {
+      if (resume === false) return
+      throw expected('resume_from_checkpoint', 'false, as there is no output_dir', resume, 'Give args.output_dir')
+    }
+    const name = await checkpoints.open(resume)
+    if (name === undefined) return
+    const saved = await checkpoints.read(name, this.deciding(), training)
+    Object.assign(state, saved.state)
+    Object.assign(position, saved.position)
+    for (const callback of this.parts.callbacks) {
+      const kept = saved.callbacks[callback.name ?? '']
+      if (kept !== undefined) callback.restore?.(kept)
+    }
+  }
+
+  /** What decides the bits of the result: a checkpoint goes on only under the same. */
+  private deciding(): Readonly<Record<string, string | number>> {
+    const { args, model, dataset } = this.parts
+    const { config, loaded } = model
+    return {
+      architecture: loaded.head.architecture,
+      attn_implementation: loaded.attention,
+      hidden_dropout_prob: config.hidden_dropout_prob,
+      attention_probs_dropout_prob: config.attention_probs_dropout_prob,
+      classifier_dropout: config.classifier_dropout ?? config.hidden_dropout_prob,
+      'examples of train_dataset': dataset.length,
+      'per_device_train_batch_size * gradient_accumulation_steps': this.batch,
+      'steps by max_steps or num_train_epochs': this.state.max_steps,
+      'steps of warm-up': this.warmup,
+      ...Object.fromEntries(DECIDING.map((name) => [name, args[name]])),
+    }
+  }
+
+  private async save(): Promise<void> {
+    const { checkpoints, state, position, training, parts } = this
+    if (checkpoints === undefined) throw expected('should_save', 'an output_dir to save to', undefined)
+    const { args } = parts
+    const name = `checkpoint-${state.global_step}`
+    // The best is saved with its own step, or was before.
+    if (state.best_global_step === state.global_step) state.best_model_checkpoint = name
+    const callbacks = Object.fromEntries(
+      parts.callbacks.flatMap(({ name: of, state: kept }, i) => (of && kept ? [[of, parts.callbacks[i]!.state!()]] : [])),
+    )
+    await checkpoints.write(name, { state, position, callbacks, arguments: this.deciding() }, training)
+    await checkpoints.rotate(args.save_total_limit, name, state.best_model_checkpoint)
+    await this.tell('on_save', { checkpoint: name })
+  }
+
+  private async restoreBest(): Promise<void> {
+    const { best_model_checkpoint, best_global_step, global_step } = this.state
+    if (!this.parts.args.load_best_model_at_end || best_model_checkpoint === undefined || best_global_step === global_step) return
+    await this.checkpoints!.readWeights(best_model_checkpoint)
+  }
+
   private async epoch(): Promise<void> {
     const { state, position, control, parts, batch } = this
     control.should_epoch_stop = false
@@ -137,6 +218,7 @@ export class TrainingLoop<F> {
       await this.step(order.subarray(position.step * batch, (position.step + 1) * batch))
       if (control.should_epoch_stop || control.should_training_stop) break
     }
+    // An epoch that max_steps cuts has its end too.
     position.epoch++
     position.step = 0
     this.flow('epoch')
@@ -155,7 +237,7 @@ export class TrainingLoop<F> {
       for (let at = 0; at < indices.length; at += size)
         inputs.push(await collate(await pick(dataset, indices.subarray(at, at + size), position.epoch)))
       const tokens = inputs.reduce((sum, each) => sum + countTokens(each), 0)
-      const { loss, grad_norm } = standIn(await this.training.step(inputs, learning_rate, { signal }))
+      const { loss, grad_norm } = await this.training.step(inputs, learning_rate, { signal })
       this.tokens += tokens
       state.num_input_tokens_seen += tokens
       position.loss_sum += loss
@@ -188,8 +270,10 @@ export class TrainingLoop<F> {
     const { control, state, position } = this
     if (control.should_log && state.global_step > position.logged_step) await this.write(this.progress())
     control.should_log = false
-    if (control.should_evaluate) await this.evaluate()
+    // The best must be there to be restored, whatever the steps between savings.
+    if (control.should_evaluate && (await this.evaluate()) && this.parts.args.load_best_model_at_end) control.should_save = true
     control.should_evaluate = false
+    if (control.should_save) await this.save()
     control.should_save = false
   }
 
@@ -206,19 +290,18 @@ export class TrainingLoop<F> {
     return { loss, grad_norm, learning_rate, tokens: state.num_input_tokens_seen, tokens_per_second }
   }
 
-  private async evaluate(): Promise<void> {
-    const { parts, state, signal } = this
+  /** Whether the weights are the best so far. */
+  private async evaluate(): Promise<boolean> {
+    const { parts, signal } = this
     const began = performance.now()
     const metrics = await parts.evaluate({ signal, onBatch: (done, total) => this.tell('on_prediction_step', { done, total }) })
     await this.write(metrics)
     await this.tell('on_evaluate', { metrics })
-    this.judge(metrics)
     // Tokens per second are those of training.
     this.since += performance.now() - began
-    void state
+    return this.judge(metrics)
   }
 
-  /** Whether the weights are the best so far. */
   private judge(metrics: Readonly<Record<string, number>>): boolean {
     const { args } = this.parts
     if (args.metric_for_best_model === undefined) return false
@@ -250,10 +333,6 @@ export class TrainingLoop<F> {
     for (const callback of callbacks) await callback[hook]?.(args, this.state, this.control, { model, ...info })
   }
 }
-
-/** Until HeadTraining tells the norm. */
-const standIn = (result: unknown): { loss: number; grad_norm: number } =>
-  typeof result === 'number' ? { loss: result, grad_norm: 0 } : (result as { loss: number; grad_norm: number })
 
 /** Says of an error in a step's data or numbers where they are. */
 function atStep(error: unknown, step: number, epoch: number, indices: Uint32Array): unknown {

@@ -32,6 +32,7 @@ export interface TrainerOptions<F = Feature> {
 export interface TrainOptions {
   /** True: from the newest whole checkpoint in output_dir, or from the start if there is none. A text: the checkpoint of that name, e.g. checkpoint-500. */
   readonly resume_from_checkpoint?: boolean | string
+  /** To stop with a checkpoint instead, let a callback set should_save and should_training_stop. */
   readonly signal?: AbortSignal
 }
 

@@ -1,7 +1,7 @@
 // THE table of op cases: parity on every build, gradients against finite differences, 1..4 threads, guard zones, and benchmarks.
 import type { OpCase } from './op-cases/case.ts'
 import { dropout } from './op-cases/dropout.ts'
-import { elementwise, optimizer, reductions } from './op-cases/elements.ts'
+import { elementwise, optimizer, reductions, squares } from './op-cases/elements.ts'
 import { elementLosses, losses, spanLosses } from './op-cases/losses.ts'
 import { attention, bmm, gemm } from './op-cases/products.ts'
 import { embedding, layerNorm, softmax } from './op-cases/rows.ts'
@@ -23,5 +23,6 @@ export function opCases(): OpCase[] {
     ...spanLosses(),
     ...elementLosses(),
     ...optimizer(),
+    ...squares(),
   ]
 }

@@ -1,5 +1,5 @@
 // Elementwise ops, reductions, the optimizer.
-import { GradMode, Op } from '../../../assembly/abi.ts'
+import { GradMode, Op, SquaresRun } from '../../../assembly/abi.ts'
 import { activate, type Numbers } from '../reference.ts'
 import {
   EPS,
@@ -9,6 +9,7 @@ import {
   floats,
   read,
   written,
+  fresh,
   added,
   map,
   ACTIVATIONS,
@@ -161,10 +162,10 @@ export function* reductions(): Generator<OpCase> {
 }
 
 export function* optimizer(): Generator<OpCase> {
-  for (const [n, m] of [
-    [1, 1],
-    [5, 3],
-    [70, 73],
+  for (const [n, m, group] of [
+    [1, 1, 0],
+    [5, 3, 2],
+    [70, 73, 1],
   ] as const) {
     seeded(n * m)
     const count = n * m
@@ -180,10 +181,10 @@ export function* optimizer(): Generator<OpCase> {
       expected: { values, tolerance },
     })
     yield {
-      name: `adamw ${n}x${m}`,
+      name: `adamw ${n}x${m}, group ${group}`,
       op: Op.AdamW,
       mode: 0,
-      dims: [n, m],
+      dims: [n, m, group],
       operands: [
         changed(
           p,
@@ -193,9 +194,27 @@ export function* optimizer(): Generator<OpCase> {
         changed(g, new Float64Array(count), 0),
         changed(first, m1, 16 * EPS),
         changed(second, m2, 16 * EPS),
-        read(Float32Array.of(lr, correction1, correction2, scale, 1 - beta1, 1 - beta2)),
+        // What belongs to the groups before is NaN.
+        read(Float32Array.from([...fresh(6 * group), lr, correction1, correction2, scale, 1 - beta1, 1 - beta2])),
       ],
       floats: [beta1, beta2, eps, decay],
     }
+  }
+}
+
+export function* squares(): Generator<OpCase> {
+  for (const [n, m] of [
+    [1, 1],
+    [3, 5],
+    [64, 128],
+    [130, 257],
+  ] as const) {
+    seeded(n + m)
+    const x = floats(n * m)
+    const sums = Float64Array.from({ length: Math.ceil(x.length / SquaresRun.Length) }, (_, i) =>
+      x.subarray(i * SquaresRun.Length, (i + 1) * SquaresRun.Length).reduce((sum, value) => sum + value * value, 0),
+    )
+    const tolerance = map(sums, (sum) => EPS * sum * (1 + 1e-6))
+    yield { name: `squares ${n}x${m}`, op: Op.Squares, mode: 0, dims: [n, m], operands: [read(x), written(sums, tolerance)], floats: [] }
   }
 }
