@@ -10,7 +10,7 @@ import { loadOptions, type ModelOptions } from './options.ts'
 import { openSink } from './output.ts'
 import { HELD_OUT } from './pretrain.ts'
 import { pretrainingMetrics, shrink, unigram } from './pretraining-metrics.ts'
-import { plain, sourceOf, table } from './training.ts'
+import { plain, sourceOf, table } from './run-training.ts'
 
 export interface EvaluateOptions extends ModelOptions, ColumnOptions, CorpusOptions {
   readonly json?: boolean

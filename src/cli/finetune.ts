@@ -5,7 +5,7 @@ import { readExamples, type ColumnOptions } from './dataset.ts'
 import { featuresOf, longest, metricsFor } from './features.ts'
 import { classesOf, labelling, SCORES, type Labelling } from './labels.ts'
 import { loadOptions } from './options.ts'
-import { checkOutput, report, runTraining, sourceOf, type TrainingRunOptions } from './training.ts'
+import { checkOutput, report, runTraining, sourceOf, type TrainingRunOptions } from './run-training.ts'
 
 export interface FinetuneOptions extends TrainingRunOptions, ColumnOptions {
   readonly eval?: string

@@ -6,7 +6,7 @@ import { corpusLines, instancesOf, type CorpusOptions, type Instances, type Part
 import { loadOptions } from './options.ts'
 import { pretrainingMetrics, shrink, unigram } from './pretraining-metrics.ts'
 import { openProgress } from './progress.ts'
-import { checkOutput, dropoutFields, report, runTraining, sourceOf, type TrainingRunOptions } from './training.ts'
+import { checkOutput, dropoutFields, report, runTraining, sourceOf, type TrainingRunOptions } from './run-training.ts'
 
 export interface PretrainOptions extends TrainingRunOptions, CorpusOptions {
   readonly tokenizer?: string
