@@ -88,7 +88,7 @@ async function* csv(chunks: AsyncIterable<Uint8Array>, name: string): AsyncGener
     if (!(error instanceof CsvError)) throw error
     throw new BertletError(
       'invalid_file',
-      `${name}, line ${line}: expected cells as RFC 4180 has them, got something else: ${error.message}`,
+      `${name}, line ${(error as { lines?: number }).lines ?? line}: expected cells as RFC 4180 has them, got something else: ${error.message}`,
       'Quote a cell as a whole and double the quotes in it; a file without quoting is read with --format tsv',
       { cause: error },
     )

@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { BertForSequenceClassification, inspect, Tokenizer, type Source } from '../index.node.ts'
-import { EarlyStoppingCallback, type SchedulerType, type TrainingArgumentsOptions } from '../training.ts'
+import { EarlyStoppingCallback, TrainingArguments, type SchedulerType, type TrainingArgumentsOptions } from '../training.ts'
 import { readExamples, type ColumnOptions } from './dataset.ts'
 import { featuresOf, longest, metricsFor } from './features.ts'
 import { classesOf, labelling, SCORES, type Labelling } from './labels.ts'
@@ -37,13 +37,14 @@ export interface FinetuneOptions extends TrainingRunOptions, ColumnOptions {
 
 /** `bertlet finetune`: a classifier, or a model of scores, from labelled texts. */
 export async function finetune(train: string, options: FinetuneOptions, signal: AbortSignal): Promise<void> {
-  const args = argumentsOf(options)
+  const args = new TrainingArguments(argumentsOf(options))
   await checkOutput(options)
   // What is wrong with the files is told before a weight is read.
   const data = await readExamples(train, options, true, signal)
   const held = options.eval === undefined ? undefined : await readExamples(options.eval, options, true, signal)
   const source = sourceOf(options)
   const labels = options.regression ? SCORES : await classes(data.examples, source, options, signal)
+  for (const example of [...data.examples, ...(held?.examples ?? [])]) labels.of(example)
   // A folder that cannot be is told before the work, not after.
   await mkdir(options.output, { recursive: true })
   const tokenizer = await Tokenizer.fromPretrained(source, { signal })

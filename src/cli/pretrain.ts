@@ -1,7 +1,13 @@
 import { mkdir } from 'node:fs/promises'
 import { expected, Words } from '../errors.ts'
 import { BertConfig, BertForPreTraining, Tokenizer } from '../index.node.ts'
-import { trainWordPiece, type PretrainingDataOptions, type SchedulerType, type TrainingArgumentsOptions } from '../training.ts'
+import {
+  TrainingArguments,
+  trainWordPiece,
+  type PretrainingDataOptions,
+  type SchedulerType,
+  type TrainingArgumentsOptions,
+} from '../training.ts'
 import { corpusLines, instancesOf, type CorpusOptions, type Instances, type Part } from './corpus.ts'
 import { loadOptions } from './options.ts'
 import { pretrainingMetrics, shrink, unigram } from './pretraining-metrics.ts'
@@ -43,6 +49,7 @@ export interface PretrainOptions extends TrainingRunOptions, CorpusOptions {
 /** `bertlet pretrain`: BERT from raw text, by masked words and next sentences. */
 export async function pretrain(files: readonly string[], options: PretrainOptions, signal: AbortSignal): Promise<void> {
   check(files, options)
+  const args = new TrainingArguments(argumentsOf(options))
   await checkOutput(options)
   await mkdir(options.output, { recursive: true })
   const lines = (part: Part): AsyncGenerator<string> => corpusLines(files, options, part, signal)
@@ -65,7 +72,7 @@ export async function pretrain(files: readonly string[], options: PretrainOption
     const ran = await runTraining(
       {
         model,
-        args: argumentsOf(options, held !== undefined),
+        args,
         train_dataset: data,
         ...(held && {
           eval_dataset: held,
@@ -158,7 +165,7 @@ const dataOptions = ({ seq, wholeWordMask, maxPredictionsPerSeq, seed }: Pretrai
   seed,
 })
 
-function argumentsOf(options: PretrainOptions, held: boolean): TrainingArgumentsOptions {
+function argumentsOf(options: PretrainOptions): TrainingArgumentsOptions {
   return {
     output_dir: options.output,
     learning_rate: options.learningRate,
@@ -172,7 +179,8 @@ function argumentsOf(options: PretrainOptions, held: boolean): TrainingArguments
     max_grad_norm: options.maxGradNorm,
     lr_scheduler_type: options.lrSchedulerType,
     logging_steps: options.loggingSteps,
-    ...(held && options.evalSteps !== undefined && { eval_strategy: 'steps', eval_steps: options.evalSteps }),
+    ...((options.eval ?? options.holdOut) !== undefined &&
+      options.evalSteps !== undefined && { eval_strategy: 'steps', eval_steps: options.evalSteps }),
     save_strategy: 'steps',
     save_steps: options.saveSteps,
     save_total_limit: options.saveTotalLimit,
