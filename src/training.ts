@@ -36,3 +36,4 @@ export {
   type PretrainingInstance,
 } from './training/pretraining-data.ts'
 export { MemoryStorage, type SpoolStorage } from './training/spool.ts'
+export { documents, type DocumentOptions } from './training/documents.ts'
