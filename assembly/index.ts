@@ -18,6 +18,7 @@ import { softmax, softmaxGrad } from './kernels/softmax'
 export { GEMM_SCRATCH, KC, MC, MR, NR } from './kernels/gemm'
 export { packRows, unpackRows } from './kernels/pack'
 export { fillNormal } from './random'
+export { selfTest } from './selftest'
 
 /** Runs records first..last-1 of the plan as one of `ranks`; returns a Status. */
 export function run(plan: usize, first: i32, last: i32, sync: usize, rank: i32, ranks: i32): i32 {
