@@ -10,14 +10,14 @@
  */
 export const enum Plan {
   Slots = 32, // words before the first record
-  Words = 32, // words per record
+  Words = 36, // words per record
   Op = 0,
   Mode = 1,
   Dims = 2,
   MaxDims = 6,
   Operands = 8,
-  MaxOperands = 10,
-  Floats = 28,
+  MaxOperands = 12,
+  Floats = 32,
   MaxFloats = 4,
 }
 
@@ -61,7 +61,11 @@ export const enum Op {
   Bmm = 2,
   /** Rows of P [seq][head][len][len] to probabilities. dims heads, B, S; operands X, Y (may be X), offsets. */
   Softmax = 3,
-  /** Fused attention. dims heads, headSize, T, B, L; operands q, k, v [heads][T][d], out [T][heads*d], offsets; floats scale. Scratch: AttentionScratch. */
+  /**
+   * Fused attention. dims heads, headSize, T, B, L, stream; operands q, k, v [heads][T][d], out [T][heads*d], offsets,
+   * stats? [2][heads][T] (each query's largest score, and 1 / the sum of its exponentials), examples? i32[B] and seeds? i32[2]: with them
+   * the probabilities drop out as DropoutMaps would have it; floats scale, p.
+   */
   Attention = 4,
   /** y = word[ids] + type[types] + position[positions]; with Fused: LayerNorm of that. dims T, H, V, P, Y (rows of each table); operands ids i32[T], types i32[T], positions i32[T], word, type [Y][H], position [P][H], gamma?, beta?, y [T][H]; floats eps. Mode: TableMode | RowMode.Fused. */
   Embedding = 5,
@@ -109,6 +113,12 @@ export const enum Op {
   ElementLossGrad = 27,
   /** dx[t][c] += scale[0] * (softmax - onehot), always accumulates; spans must not overlap. dims R, T, W, c; operands x, starts, ends, labels, lse, scale f32[1], dx [T][W]. */
   SpanCrossEntropyGrad = 28,
+
+  /**
+   * From fused attention to its q, k and v: scores and masks are computed again. dims as Attention's; operands q, k, v, out, dout [T][heads*d],
+   * offsets, stats, examples?, seeds?, dq?, dk?, dv? [T][heads*d]; floats scale, p.
+   */
+  AttentionGrad = 29,
 
   // Memory and optimizer.
   /** x = value. dims n m; operands x; floats value. */

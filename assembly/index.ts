@@ -3,6 +3,7 @@ import { Op, Plan, Status } from './abi'
 import { enterPlan } from './record'
 import { barrier, enterTeam } from './threads'
 import { attention } from './kernels/attention'
+import { attentionGrad } from './kernels/attention-grad'
 import { bmm } from './kernels/bmm'
 import { activation, activationGrad, add, copy, fill } from './kernels/elementwise'
 import { embedding, gather, scatter } from './kernels/embedding'
@@ -17,6 +18,7 @@ import { softmax, softmaxGrad } from './kernels/softmax'
 export { GEMM_SCRATCH, KC, MC, MR, NR } from './kernels/gemm'
 export { packRows, unpackRows } from './kernels/pack'
 export { fillNormal } from './random'
+export { selfTest } from './selftest'
 
 /** Runs records first..last-1 of the plan as one of `ranks`; returns a Status. */
 export function run(plan: usize, first: i32, last: i32, sync: usize, rank: i32, ranks: i32): i32 {
@@ -109,6 +111,9 @@ function dispatch(op: i32, r: usize): bool {
       return true
     case Op.SpanCrossEntropyGrad:
       spanCrossEntropyGrad(r)
+      return true
+    case Op.AttentionGrad:
+      attentionGrad(r)
       return true
     case Op.Fill:
       fill(r)

@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'network' // a server that cannot be reached, or does not answer as it should
   | 'unsupported' // understood, and not done by this library or this runtime
   | 'not_finite' // a training step whose loss or gradient is NaN or infinite
+  | 'write_failed' // a file that cannot be written
   | 'out_of_memory' // more bytes than the memory can hold
   | 'disposed' // use after dispose()
   | 'aborted' // the caller's signal

@@ -1,3 +1,4 @@
+export { prepare, type Precision } from './engine/build.ts'
 export { BertletError, type ErrorCode } from './errors.ts'
 export { AutoModel, type AnyModel, type AnyOutput } from './models/auto-model.ts'
 export type { BatchInputs } from './models/batch.ts'

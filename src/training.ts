@@ -1,4 +1,22 @@
 // bertlet/training: what inference does not load.
+export { TrainingArguments, type IntervalStrategy, type TrainingArgumentsOptions } from './training/arguments.ts'
+export {
+  EarlyStoppingCallback,
+  type CallbackHook,
+  type CallbackInfo,
+  type EarlyStoppingOptions,
+  type LogEntry,
+  type StepInfo,
+  type TrainerCallback,
+  type TrainerControl,
+  type TrainerState,
+} from './training/callbacks.ts'
+export { dataCollatorFor } from './training/collate.ts'
+export type { DataCollator, Dataset, Feature } from './training/dataset.ts'
+export type { ComputeMetrics, EvalPrediction, LabelIds, Predictions, PreprocessLogits } from './training/evaluation.ts'
+export type { TrainOutput } from './training/loop.ts'
+export { Trainer, type EvaluateOptions, type PredictionOutput, type TrainerOptions, type TrainOptions } from './training/trainer.ts'
+export { memoryFolder, type Folder } from './weights/folder.ts'
 export {
   HeadTraining,
   type HeadTrainingOptions,
@@ -18,3 +36,4 @@ export {
   type PretrainingInstance,
 } from './training/pretraining-data.ts'
 export { MemoryStorage, type SpoolStorage } from './training/spool.ts'
+export { documents, type DocumentOptions } from './training/documents.ts'

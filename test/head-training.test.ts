@@ -54,6 +54,13 @@ describe('dropout', () => {
     expect(await run({}, { dropout: false })).not.toEqual(one)
   })
 
+  it('has the same masks on the fused and on the plain path of attention', async () => {
+    const [fused, plain] = [await run(), await run({ attn_implementation: 'eager' })]
+    // One mask apart would show in the first loss; rounding does not.
+    expect(Math.abs(plain[0]! - fused[0]!)).toBeLessThan(1e-6 * fused[0]!)
+    expect(plain).not.toEqual(fused)
+  })
+
   it('has in its backward pass the masks of its forward: gradients equal finite differences of the loss', async () => {
     const model = await load()
     const { store } = model.loaded.engine

@@ -41,7 +41,10 @@ interface Trained {
   readonly after: ReadonlyMap<string, Float32Array>
 }
 
-async function train({ folder, inputs, adamw, losses }: Case, options: { threads: number; budget?: number }): Promise<Trained> {
+async function train(
+  { folder, inputs, adamw, losses }: Case,
+  options: { threads: number; budget?: number; attn_implementation?: 'eager' },
+): Promise<Trained> {
   const { lr, ...adamW } = adamw
   const type = CLASSES[path.basename(folder).split('-')[0]!]!
   const model = await type.fromPretrained(folder, options)
@@ -87,6 +90,18 @@ describe.each(FOLDERS)('training %s', (name) => {
   it('ten steps of AdamW have its losses', () => {
     expect(golden.losses.length).toBe(10)
     golden.losses.forEach((wanted, step) => expect(Math.abs(one.losses[step]! - wanted) / wanted, `step ${step}`).toBeLessThanOrEqual(1e-5))
+  })
+
+  it('the plain chain of attention gives the same gradients and losses', async () => {
+    const eager = await train(golden, { threads: 2, attn_implementation: 'eager' })
+    const largest = Math.max(...[...golden.gradients.values()].map(norm))
+    for (const [parameter, wanted] of golden.gradients) {
+      const bound = golden.zero.includes(parameter) ? 1e-6 * largest : 1e-5 * norm(wanted)
+      expect(distance(eager.gradients.get(parameter)!, wanted), parameter).toBeLessThanOrEqual(bound)
+    }
+    golden.losses.forEach((wanted, step) =>
+      expect(Math.abs(eager.losses[step]! - wanted) / wanted, `step ${step}`).toBeLessThanOrEqual(1e-5),
+    )
   })
 
   it('the same bits for any number of threads and however the batch is cut', async () => {

@@ -3,10 +3,12 @@
 //   Q panel [d][8]      S strip [length][8]        O^T [d][8]
 //   S[j] = K[j] . Q     softmax down the columns   O += V[j] * S[j], divided and stored by rows
 //
-// The 8 queries are the lanes of two vectors, so the softmax needs no horizontal operation.
+// The 8 queries are the lanes of two vectors, so the softmax needs no horizontal operation. Training keeps each query's largest score and
+// 1 / the sum of its exponentials, from which the backward pass has every probability again.
 import { exp } from '../math'
+import { countUp, drawMasks, enterMasks, headStream, keptScale, mask0, mask1, mask2, mask3 } from '../masks'
 import { dim, float, operand, scratch } from '../record'
-import { fma, highHalves, lowHalves, zipHigh, zipLow } from '../simd'
+import { fma, highHalves, lowHalves, storeTail, zipHigh, zipLow } from '../simd'
 import { next } from '../threads'
 
 /** Queries of a unit of work. */
@@ -23,7 +25,10 @@ export function attention(r: usize): void {
   const v = operand(r, 2)
   const out = operand(r, 3)
   const offsets = operand(r, 4)
+  const stats = operand(r, 5)
+  const examples = operand(r, 6)
   const scale = float(r, 0)
+  if (examples) enterMasks(operand(r, 7), float(r, 1))
   const row = (<usize>d) << 2 // bytes of a row of q, k, v
   const stride = (<usize>(heads * d)) << 2 // bytes of a row of out
 
@@ -47,16 +52,31 @@ export function attention(r: usize): void {
     const first = ((unit - before) % blocks) * BLOCK
     const last = min(length, first + BLOCK)
     const at = <usize>(head * t + start) * row
+    const example = examples ? load<u32>(examples + ((<usize>sequence) << 2)) : 0
+    const stream = headStream(dim(r, 5), head)
     for (let i = first; i < last; i += 8) {
       const rows = min(8, last - i)
       const target = out + <usize>(start + i) * stride + <usize>head * row
-      eight(q + at + <usize>i * row, rows, k + at, v + at, length, d, scale, target, stride)
+      eight(q + at + <usize>i * row, rows, k + at, length, d, scale)
+      if (stats) {
+        const place = stats + ((<usize>(head * t + start + i)) << 2)
+        keep(place, high0, high1, rows)
+        keep(place + ((<usize>(heads * t)) << 2), by0, by1, rows)
+      }
+      if (examples) drop(length, d, i, example, stream)
+      mix(v + at, length, d, rows, target, stride)
     }
   }
 }
 
-/** Attention of `rows` queries (1..8) over a whole sequence. */
-function eight(q: usize, rows: i32, k: usize, v: usize, length: i32, d: i32, scale: f32, out: usize, stride: usize): void {
+// What eight() finds for its queries: the largest score, and what the exponentials are multiplied by in the end.
+let high0: v128 = f32x4.splat(0)
+let high1: v128 = f32x4.splat(0)
+let by0: v128 = f32x4.splat(0)
+let by1: v128 = f32x4.splat(0)
+
+/** Exponentials of the scores of `rows` queries (1..8) over a whole sequence, in the strip. */
+function eight(q: usize, rows: i32, k: usize, length: i32, d: i32, scale: f32): void {
   const row = (<usize>d) << 2
   const panel = scratch() // [d][8], scaled queries
   const result = panel + ((<usize>d) << 5) // [d][8]
@@ -68,8 +88,8 @@ function eight(q: usize, rows: i32, k: usize, v: usize, length: i32, d: i32, sca
   }
 
   // S = K Q, and the largest of each column. Four keys at a time share the loads of Q.
-  let high0 = f32x4.splat(-Infinity)
-  let high1 = high0
+  let most0 = f32x4.splat(-Infinity)
+  let most1 = most0
   let j = 0
   for (; j + 4 <= length; j += 4) {
     let k0 = k + <usize>j * row
@@ -113,8 +133,8 @@ function eight(q: usize, rows: i32, k: usize, v: usize, length: i32, d: i32, sca
     v128.store(to, s21, 80)
     v128.store(to, s30, 96)
     v128.store(to, s31, 112)
-    high0 = f32x4.max(f32x4.max(f32x4.max(s00, s10), f32x4.max(s20, s30)), high0)
-    high1 = f32x4.max(f32x4.max(f32x4.max(s01, s11), f32x4.max(s21, s31)), high1)
+    most0 = f32x4.max(f32x4.max(f32x4.max(s00, s10), f32x4.max(s20, s30)), most0)
+    most1 = f32x4.max(f32x4.max(f32x4.max(s01, s11), f32x4.max(s21, s31)), most1)
   }
   for (; j < length; j++) {
     let k0 = k + <usize>j * row
@@ -127,8 +147,8 @@ function eight(q: usize, rows: i32, k: usize, v: usize, length: i32, d: i32, sca
     }
     v128.store(strip + ((<usize>j) << 5), s0)
     v128.store(strip + ((<usize>j) << 5), s1, 16)
-    high0 = f32x4.max(s0, high0)
-    high1 = f32x4.max(s1, high1)
+    most0 = f32x4.max(s0, most0)
+    most1 = f32x4.max(s1, most1)
   }
 
   // exp and the sums.
@@ -136,18 +156,57 @@ function eight(q: usize, rows: i32, k: usize, v: usize, length: i32, d: i32, sca
   let sum0 = f32x4.splat(0)
   let sum1 = sum0
   for (let p = strip; p < end; p += 32) {
-    const e0 = exp(f32x4.sub(v128.load(p), high0))
-    const e1 = exp(f32x4.sub(v128.load(p, 16), high1))
+    const e0 = exp(f32x4.sub(v128.load(p), most0))
+    const e1 = exp(f32x4.sub(v128.load(p, 16), most1))
     v128.store(p, e0)
     v128.store(p, e1, 16)
     sum0 = f32x4.add(sum0, e0)
     sum1 = f32x4.add(sum1, e1)
   }
   const one = f32x4.splat(1)
-  const by0 = f32x4.div(one, sum0)
-  const by1 = f32x4.div(one, sum1)
+  high0 = most0
+  high1 = most1
+  by0 = f32x4.div(one, sum0)
+  by1 = f32x4.div(one, sum1)
+}
 
-  // O^T = V^T P, four columns of V at a time.
+/** Stores what belongs to `rows` queries. */
+function keep(to: usize, low: v128, high: v128, rows: i32): void {
+  if (rows >= 4) v128.store(to, low)
+  else storeTail(to, low, rows)
+  if (rows == 8) v128.store(to, high, 16)
+  else if (rows > 4) storeTail(to + 16, high, rows - 4)
+}
+
+/** Drops probabilities of the queries first..first+7: four keys of four queries a draw. */
+function drop(length: i32, d: i32, first: i32, example: u32, stream: u32): void {
+  const scale = f32x4.splat(keptScale)
+  by0 = f32x4.mul(by0, scale)
+  by1 = f32x4.mul(by1, scale)
+  let p = scratch() + ((<usize>d) << 6)
+  for (let j = 0; j < length; j += 4) {
+    const rest = length - j
+    const quarter = i32x4.splat(j >> 2)
+    for (let half: usize = 0; half < 32; half += 16) {
+      drawMasks(quarter, countUp(first + ((<i32>half) >> 2)), example, stream)
+      const to = p + half
+      v128.store(to, v128.and(v128.load(to), mask0))
+      if (rest > 1) v128.store(to, v128.and(v128.load(to, 32), mask1), 32)
+      if (rest > 2) v128.store(to, v128.and(v128.load(to, 64), mask2), 64)
+      if (rest > 3) v128.store(to, v128.and(v128.load(to, 96), mask3), 96)
+    }
+    p += 128
+  }
+}
+
+/** O^T = V^T P, four columns of V at a time, from the strip to rows. */
+function mix(v: usize, length: i32, d: i32, rows: i32, out: usize, stride: usize): void {
+  const row = (<usize>d) << 2
+  const result = scratch() + ((<usize>d) << 5)
+  const strip = result + ((<usize>d) << 5)
+  const end = strip + ((<usize>length) << 5)
+  const low = by0
+  const high = by1
   let column = 0
   for (; column + 4 <= d; column += 4) {
     let o00 = f32x4.splat(0),
@@ -176,9 +235,9 @@ function eight(q: usize, rows: i32, k: usize, v: usize, length: i32, d: i32, sca
       o31 = fma(x, p1, o31)
     }
     const to = out + ((<usize>column) << 2)
-    store4(to, stride, rows, f32x4.mul(o00, by0), f32x4.mul(o10, by0), f32x4.mul(o20, by0), f32x4.mul(o30, by0))
+    store4(to, stride, rows, f32x4.mul(o00, low), f32x4.mul(o10, low), f32x4.mul(o20, low), f32x4.mul(o30, low))
     if (rows > 4) {
-      store4(to + 4 * stride, stride, rows - 4, f32x4.mul(o01, by1), f32x4.mul(o11, by1), f32x4.mul(o21, by1), f32x4.mul(o31, by1))
+      store4(to + 4 * stride, stride, rows - 4, f32x4.mul(o01, high), f32x4.mul(o11, high), f32x4.mul(o21, high), f32x4.mul(o31, high))
     }
   }
   for (; column < d; column++) {
@@ -190,8 +249,8 @@ function eight(q: usize, rows: i32, k: usize, v: usize, length: i32, d: i32, sca
       o0 = fma(x, v128.load(p), o0)
       o1 = fma(x, v128.load(p, 16), o1)
     }
-    v128.store(result, f32x4.mul(o0, by0))
-    v128.store(result, f32x4.mul(o1, by1), 16)
+    v128.store(result, f32x4.mul(o0, low))
+    v128.store(result, f32x4.mul(o1, high), 16)
     for (let i: usize = 0; i < <usize>rows; i++) store<f32>(out + i * stride + ((<usize>column) << 2), load<f32>(result + (i << 2)))
   }
 }

@@ -60,31 +60,47 @@ export function bmm(r: usize): void {
     const tokensB = base(b, (flags & BmmMode.BHeads) != 0, head, d, t) + <usize>start * strideB
 
     const nt = kind == BmmMode.NT
-    const k = nt ? d : length
-    const n = nt ? length : d
     const from = nt ? base(a, (flags & BmmMode.AHeads) != 0, head, d, t) + <usize>(start + i0) * strideA : a + map
     const rowStride = nt ? mapStride : strideC
     const to = nt ? c + map + <usize>i0 * mapStride : base(c, (flags & BmmMode.CHeads) != 0, head, d, t) + <usize>(start + i0) * strideC
-    for (let k0 = 0; k0 < k; k0 += KC) {
-      const kc = min(KC, k - k0)
-      let left = from + ((<usize>k0) << 2)
-      let lda = strideA
-      if (kind == BmmMode.NN) {
-        left += <usize>i0 * mapStride
-        lda = mapStride
-      } else if (kind == BmmMode.TN) {
-        left = blockScratch()
-        lda = ((<usize>kc) << 2) + PAD
-        packTranspose(from + <usize>k0 * mapStride + ((<usize>i0) << 2), mapStride, rows, kc, left, lda)
+    if (nt) product(from, strideA, rows, d, tokensB, strideB, true, length, scale, to, rowStride, fresh)
+    else if (kind == BmmMode.NN)
+      product(from + <usize>i0 * mapStride, mapStride, rows, length, tokensB, strideB, false, d, scale, to, rowStride, fresh)
+    else {
+      for (let k0 = 0; k0 < length; k0 += KC) {
+        const kc = min(KC, length - k0)
+        const lda = ((<usize>kc) << 2) + PAD
+        packTranspose(from + <usize>k0 * mapStride + ((<usize>i0) << 2), mapStride, rows, kc, blockScratch(), lda)
+        product(blockScratch(), lda, rows, kc, tokensB + <usize>k0 * strideB, strideB, false, d, scale, to, rowStride, fresh && k0 == 0)
       }
-      for (let n0 = 0; n0 < n; n0 += 8) {
-        const columns = min(8, n - n0)
-        const panel = panelScratch()
-        if (nt) packColumns(tokensB + <usize>n0 * strideB + ((<usize>k0) << 2), strideB, columns, kc, panel)
-        else packRowSlices(tokensB + <usize>k0 * strideB + ((<usize>n0) << 2), strideB, columns, kc, panel)
-        if (scale != 1) scalePanel(panel, kc, scale)
-        multiply(left, lda, rows, panel, kc, to, n, 0, rowStride, n0, columns, fresh && k0 == 0)
-      }
+    }
+  }
+}
+
+/** C [rows][n] = (fresh) or += scale A [rows][k] B, B lying as [k][n] or, by `columns`, as [n][k]. Rows lie so many bytes apart. */
+export function product(
+  a: usize,
+  strideA: usize,
+  rows: i32,
+  k: i32,
+  b: usize,
+  strideB: usize,
+  columns: bool,
+  n: i32,
+  scale: f32,
+  c: usize,
+  strideC: usize,
+  fresh: bool,
+): void {
+  const panel = panelScratch()
+  for (let k0 = 0; k0 < k; k0 += KC) {
+    const kc = min(KC, k - k0)
+    for (let n0 = 0; n0 < n; n0 += 8) {
+      const count = min(8, n - n0)
+      if (columns) packColumns(b + <usize>n0 * strideB + ((<usize>k0) << 2), strideB, count, kc, panel)
+      else packRowSlices(b + <usize>k0 * strideB + ((<usize>n0) << 2), strideB, count, kc, panel)
+      if (scale != 1) scalePanel(panel, kc, scale)
+      multiply(a + ((<usize>k0) << 2), strideA, rows, panel, kc, c, n, 0, strideC, n0, count, fresh && k0 == 0)
     }
   }
 }

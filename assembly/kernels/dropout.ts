@@ -1,48 +1,66 @@
-// Dropout: a mask is drawn from what it stands for, (seed, step, op, example, position), so it is never stored: the backward pass draws it again.
+// Dropout: its own gradient, for the masks are drawn again.
 import { GradMode } from '../abi'
 import { headOf, length, mapOf, restart, seek, sequence } from '../maps'
-import { philox } from '../random'
+import { countUp, drawMasks, enterMasks, headStream, keptScale, mask0, mask1, mask2, mask3 } from '../masks'
 import { dim, float, mode, operand } from '../record'
-import { loadTail, storeTail } from '../simd'
+import { highHalves, loadTail, lowHalves, storeTail, zipHigh, zipLow } from '../simd'
 import { next } from '../threads'
 
-/** y = or += x * kept / (1 - p) over n elements. Columns go four to a counter: (column / 4, place, example, stream), keyed by (seed, step). */
-function dropRow(x: usize, y: usize, n: i32, place: u32, example: u32, stream: u32, seeds: usize, p: f32, accumulate: bool): void {
-  const threshold = i32x4.splat(<i32>(<u32>(<f64>p * 4294967296.0)))
-  const scale = f32x4.splat(1 / (1 - p))
-  const seed = load<u32>(seeds)
-  const step = load<u32>(seeds, 4)
-  for (let j = 0; j < n; j += 4, x += 16, y += 16) {
-    const kept = i32x4.ge_u(philox(<u32>(j >> 2), place, example, stream, seed, step), threshold)
-    const rest = min(4, n - j)
-    const value = v128.and(kept, f32x4.mul(scale, rest == 4 ? v128.load(x) : loadTail(x, rest)))
-    if (rest == 4) v128.store(y, accumulate ? f32x4.add(v128.load(y), value) : value)
-    else storeTail(y, accumulate ? f32x4.add(loadTail(y, rest), value) : value, rest)
+/** y = or += x * kept / (1 - p) over n elements. */
+function dropRow(x: usize, y: usize, n: i32, place: u32, example: u32, stream: u32, accumulate: bool): void {
+  const places = i32x4.splat(<i32>place)
+  for (let j = 0; j < n; j += 16, x += 64, y += 64) {
+    drawMasks(countUp(j >> 2), places, example, stream)
+    // A lane has a quarter's four columns: turned, a vector has them.
+    const low = zipLow(mask0, mask1)
+    const low2 = zipLow(mask2, mask3)
+    const high = zipHigh(mask0, mask1)
+    const high2 = zipHigh(mask2, mask3)
+    dropFour(x, y, n - j, lowHalves(low, low2), accumulate)
+    dropFour(x + 16, y + 16, n - j - 4, highHalves(low, low2), accumulate)
+    dropFour(x + 32, y + 32, n - j - 8, lowHalves(high, high2), accumulate)
+    dropFour(x + 48, y + 48, n - j - 12, highHalves(high, high2), accumulate)
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function dropFour(x: usize, y: usize, n: i32, kept: v128, accumulate: bool): void {
+  const scale = f32x4.splat(keptScale)
+  if (n >= 4) {
+    const value = v128.and(kept, f32x4.mul(scale, v128.load(x)))
+    v128.store(y, accumulate ? f32x4.add(v128.load(y), value) : value)
+  } else if (n > 0) {
+    const value = v128.and(kept, f32x4.mul(scale, loadTail(x, n)))
+    storeTail(y, accumulate ? f32x4.add(loadTail(y, n), value) : value, n)
   }
 }
 
 export function dropout(r: usize): void {
   const rows = dim(r, 0)
   const n = dim(r, 1)
+  const stream = <u32>dim(r, 2)
   const accumulate = (mode(r) & GradMode.Accumulate) != 0
+  enterMasks(operand(r, 4), float(r, 0))
   for (let i = next(); i < rows; i = next()) {
     const at = (<usize>i * <usize>n) << 2
     const example = load<u32>(operand(r, 2) + ((<usize>i) << 2))
     const place = load<u32>(operand(r, 3) + ((<usize>i) << 2))
-    dropRow(operand(r, 0) + at, operand(r, 1) + at, n, place, example, <u32>dim(r, 2), operand(r, 4), float(r, 0), accumulate)
+    dropRow(operand(r, 0) + at, operand(r, 1) + at, n, place, example, stream, accumulate)
   }
 }
 
-/** Over attention maps: the place is the query's, and each head has a stream of its own. */
+/** Over attention maps, [seq][head][len][len]. */
 export function dropoutMaps(r: usize): void {
   const accumulate = (mode(r) & GradMode.Accumulate) != 0
+  enterMasks(operand(r, 4), float(r, 0))
   restart()
   for (let unit = next(); seek(unit, dim(r, 0), dim(r, 1), operand(r, 2)); unit = next()) {
     const example = load<u32>(operand(r, 3) + ((<usize>sequence) << 2))
-    const stream = (<u32>dim(r, 3)) | ((<u32>(headOf(unit) + 1)) << 16)
+    const stream = headStream(dim(r, 3), headOf(unit))
     for (let i = 0; i < length; i++) {
       const at = mapOf(unit) + ((<usize>(i * length)) << 2)
-      dropRow(operand(r, 0) + at, operand(r, 1) + at, length, <u32>i, example, stream, operand(r, 4), float(r, 0), accumulate)
+      dropRow(operand(r, 0) + at, operand(r, 1) + at, length, <u32>i, example, stream, accumulate)
     }
   }
 }

@@ -51,7 +51,7 @@ async function* sources(
   }
 }
 
-async function openInput(file: string | undefined): Promise<Readable> {
+export async function openInput(file: string | undefined): Promise<Readable> {
   if (file !== undefined && file !== '-') return (await open(file)).createReadStream()
   if (file === undefined && process.stdin.isTTY)
     throw expected('texts', 'arguments, --file or standard input', new Words('none'), 'Give texts in quotes; --file - reads what you type')

@@ -5,7 +5,21 @@ import { EXIT_CODES, run } from './ending.ts'
 import type { DoctorOptions } from './doctor.ts'
 import type { EmbedOptions } from './embed.ts'
 import type { InfoOptions } from './info.ts'
-import { filesOptions, inputOptions, jsonOption, modelOptions, outputOption, wholeFrom } from './options.ts'
+import type { EvaluateOptions } from './evaluate.ts'
+import type { FinetuneOptions } from './finetune.ts'
+import type { PretrainOptions } from './pretrain.ts'
+import {
+  columnOptions,
+  corpusOptions,
+  filesOptions,
+  inputOptions,
+  jsonOption,
+  modelOptions,
+  numberFrom,
+  optimizerOptions,
+  outputOption,
+  wholeFrom,
+} from './options.ts'
 import type { SimilarityOptions } from './similarity.ts'
 import type { TokenizeOptions } from './tokenize.ts'
 import type { TrainTokenizerOptions } from './train-tokenizer.ts'
@@ -87,7 +101,69 @@ function createProgram(signal: AbortSignal): Command {
     (await import('./train-tokenizer.ts')).trainTokenizer(files, options, signal),
   )
 
+  trainingCommands(command, signal)
   return program
+}
+
+function trainingCommands(command: (name: string, description: string) => Command, signal: AbortSignal): void {
+  const OUTPUT = ['--output <folder>', 'where the model goes, with checkpoints and log.jsonl'] as const
+
+  const finetune = command('finetune', 'a classifier, or a model of scores, from labelled texts')
+  finetune.argument('<train>', 'labelled texts: .tsv without quoting, .csv or .jsonl; - is standard input')
+  finetune.requiredOption(...OUTPUT).option('--eval <file>', 'labelled texts to measure on, after every epoch')
+  columnOptions(finetune)
+    .option('--labels <names>', 'names of the classes 0, 1, ..., apart by commas (default: names sorted, whole numbers as they are)')
+    .option('--regression', 'labels are scores')
+    .option('--max-length <n>', 'cut texts to this many tokens (default: what the model takes)', wholeFrom(2))
+    .option('--num-train-epochs <n>', 'passes over the file', numberFrom(0), 3)
+    .option('--per-device-train-batch-size <n>', 'examples to a batch', wholeFrom(1), 32)
+    .option('--per-device-eval-batch-size <n>', 'examples that are measured together', wholeFrom(1), 64)
+  optimizerOptions(finetune, 5e-5)
+    .option('--layer-lr-decay <n>', "each layer's rate is that of the layer above times this", numberFrom(0, 1), 1)
+    .option('--save-steps <n>', 'steps to a checkpoint (default: one an epoch)', wholeFrom(1))
+    .option('--load-best-model-at-end', 'end with the weights of the best evaluation')
+    .option('--metric-for-best-model <name>', 'accuracy, f1, matthews_correlation, pearson, spearman, mse (default: loss)')
+    .option('--early-stopping-patience <n>', 'stop after this many evaluations that are no better', wholeFrom(1))
+    .option('--head-only', 'train pooler and classifier, and leave the trunk as it is')
+  jsonOption(modelOptions(finetune))
+  finetune.action(async (train: string, options: FinetuneOptions) => (await import('./finetune.ts')).finetune(train, options, signal))
+
+  const evaluate = command('evaluate', 'how good a model is, on labelled texts, or one that was pre-trained on raw text')
+  evaluate.argument('<model>', 'a folder, npm package, address or hub id').argument('<file>', 'labelled texts, or raw text')
+  corpusOptions(columnOptions(evaluate))
+    .option('--predictions <file>', 'write a line of JSON for every text; labels may be absent then')
+    .option('--max-length <n>', 'cut texts to this many tokens (default: what the model takes)', wholeFrom(2))
+    .option('--batch-size <n>', 'texts that are measured together', wholeFrom(1), 64)
+  jsonOption(modelOptions(evaluate))
+  evaluate.action(async (model: string, file: string, options: EvaluateOptions) =>
+    (await import('./evaluate.ts')).evaluate(model, file, options, signal),
+  )
+
+  const pretrain = command('pretrain', 'BERT from raw text, by masked words and next sentences')
+  pretrain.argument('<files...>', 'text files, each of one document or more; - is standard input')
+  pretrain
+    .requiredOption(...OUTPUT)
+    .option('--tokenizer <folder>', 'of the vocabulary, such as train-tokenizer writes')
+    .option('--vocab-size <n>', 'train a vocabulary of this size from the text first', wholeFrom(1))
+    .option('--cased', 'with --vocab-size: keep capitals and accents')
+    .option('--preset <name>', 'sizes: bert-tiny, bert-mini, bert-small, bert-medium, bert-base-uncased (default: bert-mini)')
+    .option('--layers <n>', 'in place of those of the preset', wholeFrom(1))
+    .option('--hidden <n>', 'width; heads of 64 and a feed-forward of four times as much unless said', wholeFrom(1))
+    .option('--heads <n>', 'attention heads', wholeFrom(1))
+    .option('--intermediate <n>', 'width of the feed-forward', wholeFrom(1))
+    .option('--eval <file>', 'raw text to measure on')
+  corpusOptions(pretrain)
+    .addOption(
+      new Option('--masking <how>', 'other words in every epoch, or always the same').choices(['dynamic', 'static']).default('dynamic'),
+    )
+    .option('--whole-word-mask', 'mask words as a whole')
+    .option('--max-predictions-per-seq <n>', 'most masked tokens of a pair', wholeFrom(1), 20)
+    .option('--dupe-factor <n>', 'passes over the text with pairs of their own (default: 1; static: 10)', wholeFrom(1))
+    .option('--batch <n>', 'pairs to a batch', wholeFrom(1), 32)
+    .option('--epochs <n>', 'passes over the pairs', numberFrom(0), 10)
+    .option('--save-steps <n>', 'steps to a checkpoint', wholeFrom(1), 500)
+  jsonOption(modelOptions(optimizerOptions(pretrain, 1e-4)))
+  pretrain.action(async (files: string[], options: PretrainOptions) => (await import('./pretrain.ts')).pretrain(files, options, signal))
 }
 
 await run(async (signal) => {

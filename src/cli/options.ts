@@ -79,3 +79,78 @@ export function wholeFrom(least: number, most = Infinity): (value: string) => nu
     throw new InvalidArgumentError(`It takes a whole number, ${most === Infinity ? `${least} or more` : `${least} to ${most}`}.`)
   }
 }
+
+/** A parser of numbers of `least` to `most`. */
+export function numberFrom(least: number, most = Infinity): (value: string) => number {
+  return (value) => {
+    const n = Number(value)
+    if (value.trim() !== '' && Number.isFinite(n) && n >= least && n <= most) return n
+    throw new InvalidArgumentError(`It takes a number, ${most === Infinity ? `${least} or more` : `${least} to ${most}`}.`)
+  }
+}
+
+/** What ends a document: a number of blank lines, or an expression that lines match. */
+function documentBreak(value: string): number | RegExp {
+  if (/^[1-9]\d*$/.test(value)) return Number(value)
+  try {
+    return new RegExp(/^\/(.*)\/$/s.exec(value)?.[1] ?? value, 'u')
+  } catch (error) {
+    throw new InvalidArgumentError(`It takes a number of blank lines or a regular expression: ${(error as Error).message}.`)
+  }
+}
+
+/** Which columns of a labelled file are what. */
+export function columnOptions(command: Command): Command {
+  return command
+    .option(
+      '--text <column>',
+      'name, or number from 0, of the text (default: text, sentence, sentence1, question or premise; else column 0)',
+    )
+    .option('--text-pair <column>', 'of the second text of a pair (default: sentence2, ... beside sentence1, ...; else none)')
+    .option('--label <column>', 'of the label (default: label, labels, score or gold_label; without a header the last column)')
+    .option('--header', 'the first row names the columns (default: when one of its cells is a name above)')
+    .option('--no-header', 'the first row is an example')
+    .addOption(new Option('--format <format>', 'default: by the name of the file').choices(['tsv', 'csv', 'jsonl']))
+    .option('--skip-short', 'leave rows out that lack a column (default: an error)')
+}
+
+/** How raw text stands in its files. */
+export function corpusOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--sentences <how>', 'line: one sentence a line; split: running text, split after . ! ?')
+        .choices(['line', 'split'])
+        .default('line'),
+    )
+    .option(
+      '--document-break <n or /regex/>',
+      'what ends a document: blank lines in a row, or lines that match (default: 1)',
+      documentBreak,
+    )
+    .option('--hold-out <n>', 'every n-th document is measured on and not trained on', wholeFrom(2))
+    .option('--seq <tokens>', 'longest pair, with [CLS] and both [SEP]', wholeFrom(5), 128)
+}
+
+/** How an optimizer goes on; defaults in the caller's hand. */
+export function optimizerOptions(command: Command, learningRate: number): Command {
+  return command
+    .option('--learning-rate <rate>', 'the most of the schedule', numberFrom(0), learningRate)
+    .option('--max-steps <n>', 'steps, in place of epochs', wholeFrom(1))
+    .option('--gradient-accumulation-steps <n>', 'batches to a step', wholeFrom(1), 1)
+    .option('--warmup-ratio <share>', 'of all steps, in which the rate rises', numberFrom(0, 1), 0.1)
+    .option('--weight-decay <n>', 'of weights; biases and LayerNorm have none', numberFrom(0, 1), 0.01)
+    .option('--max-grad-norm <n>', 'gradients are clipped to this norm; 0 does not clip', numberFrom(0), 1)
+    .addOption(
+      new Option('--lr-scheduler-type <type>', 'how the rate falls')
+        .choices(['linear', 'cosine', 'constant', 'constant_with_warmup'])
+        .default('linear'),
+    )
+    .option('--dropout <p>', "of hidden states and attention (default: the model's)", numberFrom(0, 0.99))
+    .option('--logging-steps <n>', 'steps to a line of log.jsonl', wholeFrom(1), 50)
+    .option('--eval-steps <n>', 'steps to an evaluation', wholeFrom(1))
+    .option('--save-total-limit <n>', 'checkpoints that are kept', wholeFrom(1), 1)
+    .option('--gradient-checkpointing', 'compute activations twice, to save memory (default: when they would not fit otherwise)')
+    .option('--seed <n>', 'of fresh weights, order and dropout', wholeFrom(0, Number.MAX_SAFE_INTEGER), 42)
+    .option('--max-minutes <n>', 'stop and save when they are over', numberFrom(0))
+    .option('--resume', 'go on from the newest checkpoint in --output, if there is one')
+}

@@ -9,11 +9,19 @@ export interface Progress {
   texts(done: number, total?: number): void
   /** Any other things done. */
   count(what: string, done: number, total?: number): void
+  /** Steps of a training, and how it goes. */
+  steps(done: number, total: number, detail: string): void
   /** Leaves the line empty. */
   stop(): void
 }
 
-const SILENT: Progress = { load: () => undefined, texts: () => undefined, count: () => undefined, stop: () => undefined }
+const SILENT: Progress = {
+  load: () => undefined,
+  texts: () => undefined,
+  count: () => undefined,
+  steps: () => undefined,
+  stop: () => undefined,
+}
 
 /** @param rows whether results go to the same terminal: then they are the progress, and only loading shows a bar. */
 export async function openProgress({ rows }: { rows: boolean }): Promise<Progress> {
@@ -26,23 +34,23 @@ export async function openProgress({ rows }: { rows: boolean }): Promise<Progres
     bar = undefined
     shown = ''
   }
-  const show = (what: string, value: number, total: number): void => {
+  const show = (what: string, value: number, total: number, detail = ''): void => {
     if (shown !== what) {
       stop()
       const share = total > 0 ? '{bar} {percentage} %  {eta_formatted} left' : '{value}  {duration_formatted}'
       // Ctrl-C is the command's to answer.
       bar = new bars.SingleBar({
-        format: `{what} ${share}`,
+        format: `{what} ${share}{detail}`,
         stream: process.stderr,
         clearOnComplete: true,
         linewrap: true,
         barsize: 24,
         gracefulExit: false,
       })
-      bar.start(total, value, { what })
+      bar.start(total, value, { what, detail })
       shown = what
     }
-    bar?.update(value)
+    bar?.update(value, { detail })
   }
   return {
     load: (event) => {
@@ -52,6 +60,7 @@ export async function openProgress({ rows }: { rows: boolean }): Promise<Progres
     },
     texts: (done, total = 0) => (rows ? undefined : show('texts', done, total)),
     count: (what, done, total = 0) => show(what, done, total),
+    steps: (done, total, detail) => show('steps', done, total, `  ${detail}`),
     stop,
   }
 }

@@ -41,7 +41,7 @@ export async function trainTokenizer(files: readonly string[], options: TrainTok
   }
 }
 
-async function* linesOf(files: readonly string[], signal: AbortSignal): AsyncGenerator<string> {
+export async function* linesOf(files: readonly string[], signal: AbortSignal): AsyncGenerator<string> {
   for (const file of files) {
     const stream = file === '-' ? process.stdin : (await open(file)).createReadStream()
     for await (const list of lines(addAbortSignal(signal, stream), file === '-' ? 'standard input' : file)) yield* list

@@ -1,7 +1,5 @@
 // The only place that instantiates wasm.
 import { instantiate as load, instantiateSync as loadNow } from '@assemblyscript/loader'
-import simd from '../../build/simd.wasm'
-import { BertletError } from '../errors.ts'
 import type { Tile } from '../graph/plan.ts'
 
 /** What every build of the kernels exports. */
@@ -24,44 +22,18 @@ export interface Kernels {
     stream: number,
     deviation: number,
   ): void
+  /** 0, or the number of the first relaxed instruction that is not as the kernels expect. Touches no memory of the host's. */
+  selfTest(): number
   /** The first byte of memory that the host may use. */
   readonly base: number
   readonly tile: Tile & { readonly mr: number }
 }
 
-export type BuildName = 'simd'
+const PAGE = 65536
+/** wasm32 ends here. */
+export const MAX_BYTES = 65536 * PAGE
 
-export interface Build {
-  readonly name: BuildName
-  readonly why: string
-  readonly module: WebAssembly.Module
-}
-
-let chosen: Build | undefined
-let compiling: Promise<Build> | undefined
-
-/** Compiles the build that this engine runs, once per process. */
-export function build(): Promise<Build> {
-  return (compiling ??= WebAssembly.compile(checked()).then(choose))
-}
-
-/** The same at once, for a model that is made and not loaded. */
-export function buildNow(): Build {
-  return chosen ?? choose(new WebAssembly.Module(checked()))
-}
-
-function checked(): Uint8Array<ArrayBuffer> {
-  if (WebAssembly.validate(simd)) return simd
-  throw new BertletError(
-    'unsupported',
-    'this engine refuses the kernels: they need WebAssembly SIMD and atomics',
-    'Use Node 20 or later, or a browser of 2023 or later',
-  )
-}
-
-function choose(module: WebAssembly.Module): Build {
-  return (chosen ??= { name: 'simd', why: 'exact f32: plain SIMD gives the same bits on every engine', module })
-}
+export const emptyMemory = (): WebAssembly.Memory => new WebAssembly.Memory({ initial: 1, maximum: MAX_BYTES / PAGE, shared: true })
 
 type Exports = Record<string, unknown>
 
@@ -78,12 +50,13 @@ function kernelsOf(exports: Exports): Kernels {
     const value = exports[name] as number | WebAssembly.Global
     return Number(typeof value === 'object' ? value.value : value)
   }
-  const { run, packRows, unpackRows, fillNormal } = exports as unknown as Kernels
+  const { run, packRows, unpackRows, fillNormal, selfTest } = exports as unknown as Kernels
   return {
     run,
     packRows,
     unpackRows,
     fillNormal,
+    selfTest,
     base: constant('BASE'),
     tile: { mr: constant('MR'), mc: constant('MC'), kc: constant('KC'), nr: constant('NR'), gemmScratch: constant('GEMM_SCRATCH') },
   }

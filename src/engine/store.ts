@@ -3,11 +3,10 @@ import { BertletError } from '../errors.ts'
 import type { Layout } from '../graph/tensor.ts'
 import type { Region } from '../graph/verify.ts'
 import { Allocator } from './allocator.ts'
-import { build, buildNow, instantiate, instantiateNow, type Build, type Kernels } from './module.ts'
+import { build, buildNow, type Build, type Precision } from './build.ts'
+import { emptyMemory, instantiate, instantiateNow, MAX_BYTES, type Kernels } from './module.ts'
 
 const PAGE = 65536
-/** wasm32 ends here. */
-export const MAX_BYTES = 65536 * PAGE
 
 /** A named tensor that lives as long as someone holds it. */
 export interface Weight {
@@ -30,8 +29,6 @@ export interface WeightSpec {
 
 let nextId = 1
 
-const emptyMemory = (): WebAssembly.Memory => new WebAssembly.Memory({ initial: 1, maximum: MAX_BYTES / PAGE, shared: true })
-
 /** One wasm memory with named, reference-counted weights; plans, arena and sync region are places in it too. */
 export class Store {
   readonly id = nextId++
@@ -48,14 +45,14 @@ export class Store {
     this.sync = this.allocate(Sync.Words * 4, 'the sync region')
   }
 
-  static async create(): Promise<Store> {
-    const [chosen, memory] = [await build(), emptyMemory()]
+  static async create(precision: Precision = 'exact'): Promise<Store> {
+    const [chosen, memory] = [await build(precision), emptyMemory()]
     const kernels = await instantiate(chosen.module, memory)
     return new Store(chosen, memory, kernels, new Allocator(kernels.base, MAX_BYTES))
   }
 
-  static createNow(): Store {
-    const [chosen, memory] = [buildNow(), emptyMemory()]
+  static createNow(precision: Precision = 'exact'): Store {
+    const [chosen, memory] = [buildNow(precision), emptyMemory()]
     const kernels = instantiateNow(chosen.module, memory)
     return new Store(chosen, memory, kernels, new Allocator(kernels.base, MAX_BYTES))
   }

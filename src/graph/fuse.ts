@@ -1,18 +1,12 @@
 import { Activation, GradMode, Op, RowMode } from '../../assembly/abi.ts'
-import { Graph, reads, writes, type Node } from './graph.ts'
-import { fusedAttention } from './ops.ts'
+import { reads, writes, type Graph, type Node } from './graph.ts'
 import type { Tensor } from './tensor.ts'
-
-export interface FuseOptions {
-  /** `sdpa`: scores, softmax and context become one record. `eager`: they stay, and attention maps can be kept. */
-  readonly attention: 'eager' | 'sdpa'
-}
 
 /**
  * Rewrites a forward graph for inference: activations into the GEMM before them, residual sums and embeddings into the LayerNorm
- * after them, the chain of attention into one kernel. A tensor that is asked for as an output, or read elsewhere, is never fused away.
+ * after them; what only the backward pass reads is not kept. A tensor that is asked for as an output, or read elsewhere, is never fused away.
  */
-export function fuse(graph: Graph, { attention }: FuseOptions): void {
+export function fuse(graph: Graph): void {
   if (graph.nodes.some((node) => node.mode & GradMode.Accumulate)) throw new Error('fuse() is for inference graphs')
   const readers = countReaders(graph)
   const only = (t: Tensor): boolean => readers.get(t) === 1
@@ -47,14 +41,8 @@ export function fuse(graph: Graph, { attention }: FuseOptions): void {
       push({ ...before, mode: before.mode | RowMode.Fused, operands, floats: node.floats, output: y! })
     } else if (node.op === Op.LayerNorm) {
       push({ ...node, operands: [...node.operands.slice(0, 5), null] })
-    } else if (attention === 'sdpa' && node.op === Op.Bmm && before?.op === Op.Softmax && only(before.operands[0]!)) {
-      const scores = drop(producer.get(before.operands[0]!)!)
-      drop(producer.get(first)!)
-      const [q, k] = scores.operands
-      const [, v, y, offsets] = node.operands
-      const inner = new Graph()
-      fusedAttention(inner, q!, k!, v!, y!, offsets!, scores.floats[0]!)
-      push(inner.nodes[0]!)
+    } else if (node.op === Op.Attention) {
+      push({ ...node, operands: [...node.operands.slice(0, 5), null, ...node.operands.slice(6)] })
     } else push(node)
   }
   graph.nodes = result.filter((node) => node !== DROPPED)

@@ -247,6 +247,42 @@ export function context(g: Graph, p: Tensor, v: Tensor, offsets: Tensor): Tensor
   return y
 }
 
+/**
+ * The same as scores, softmax, dropoutMaps and context in one record: q, k, v [heads][T][d] to [T][heads*d]. No map is stored: the backward
+ * pass computes it again from two numbers a query, which fusing drops.
+ */
+export function attention(g: Graph, q: Tensor, k: Tensor, v: Tensor, offsets: Tensor, scale: number, drop?: MapDropout): Tensor {
+  const [heads, t, d] = q.shape as [number, Dim, number]
+  const y = g.value([t, heads * d])
+  const stats = g.value([2, heads, t])
+  const dims = [heads, d, t, SEQUENCES, LONGEST, drop?.stream ?? 0]
+  const draws = drop ? [drop.places.examples, drop.places.seeds] : [null, null]
+  const floats = [scale, drop?.p ?? 0]
+  g.add({
+    op: Op.Attention,
+    mode: 0,
+    dims,
+    operands: [q, k, v, y, offsets, stats, ...draws],
+    floats,
+    output: y,
+    grad: ({ graph, dy, into }) => {
+      // One record gives all three, and adds to none.
+      const sums: [from: Tensor, to: Tensor][] = []
+      const fresh = [q, k, v].map((tensor) => {
+        let own: Tensor | null = null
+        into(tensor, (target, accumulate) => {
+          own = accumulate ? graph.value(y.shape) : target
+          if (accumulate) sums.push([own, target])
+        })
+        return own
+      })
+      graph.add({ op: Op.AttentionGrad, mode: 0, dims, operands: [q, k, v, y, dy, offsets, stats, ...draws, ...fresh], floats })
+      for (const operands of sums) graph.add({ op: Op.Copy, mode: GradMode.Accumulate, dims: elements(y), operands, floats: [] })
+    },
+  })
+  return y
+}
+
 /** y[r] = x[index[r]]. */
 export function gather(g: Graph, x: Tensor, index: Tensor): Tensor {
   const [r, h] = [rows(index), width(x)]
@@ -291,6 +327,13 @@ export interface DropoutPlaces {
   readonly seeds: Tensor
 }
 
+/** What a mask over attention maps is drawn from. */
+export interface MapDropout {
+  readonly p: number
+  readonly stream: number
+  readonly places: Pick<DropoutPlaces, 'examples' | 'seeds'>
+}
+
 /** Each element is zero with probability p, else 1 / (1 - p) as large. `stream` sets the uses in a graph apart. */
 export function dropout(g: Graph, x: Tensor, p: number, stream: number, { examples, places, seeds }: DropoutPlaces): Tensor {
   const dims = [rows(x), width(x), stream]
@@ -309,7 +352,7 @@ export function dropout(g: Graph, x: Tensor, p: number, stream: number, { exampl
 }
 
 /** The same over attention maps [seq][head][len][len]. */
-export function dropoutMaps(g: Graph, x: Tensor, p: number, stream: number, offsets: Tensor, { examples, seeds }: DropoutPlaces): Tensor {
+export function dropoutMaps(g: Graph, x: Tensor, offsets: Tensor, { p, stream, places: { examples, seeds } }: MapDropout): Tensor {
   const dims = [x.shape[0]!, SEQUENCES, SQUARES, stream]
   const apply = (graph: Graph, from: Tensor, to: Tensor, accumulate: boolean, grad?: Node['grad']): void =>
     graph.add({
@@ -396,19 +439,4 @@ export function spanCrossEntropy(
       graph.add({ op: Op.SpanCrossEntropyGrad, mode: 0, dims, operands: [logits, starts, ends, labels, lse, scale, dx], floats: [] })
     }),
   )
-}
-
-// What fusing makes (fuse.ts): inference only, so without gradients.
-
-/** Fused attention: q, k, v [heads][T][d] to [T][heads*d]. */
-export function fusedAttention(g: Graph, q: Tensor, k: Tensor, v: Tensor, y: Tensor, offsets: Tensor, scale: number): void {
-  const [heads, t, d] = q.shape as [number, Dim, number]
-  g.add({
-    op: Op.Attention,
-    mode: 0,
-    dims: [heads, d, t, SEQUENCES, LONGEST],
-    operands: [q, k, v, y, offsets],
-    floats: [scale],
-    output: y,
-  })
 }

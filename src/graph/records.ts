@@ -44,10 +44,10 @@ export const RECORDS: { readonly [code: number]: RecordType } = {
   },
   [Op.Attention]: {
     name: 'attention',
-    operands: ['r', 'r', 'r', 'w', 'r'],
+    operands: ['r', 'r', 'r', 'w', 'r', 'w?', 'r?', 'r?'],
     extents: ([heads, d, t, b]) => {
       const tokens = heads! * d! * t!
-      return [tokens, tokens, tokens, tokens, b! + 1]
+      return [tokens, tokens, tokens, tokens, b! + 1, 2 * heads! * t!, b!, 2]
     },
   },
   [Op.Embedding]: {
@@ -128,6 +128,15 @@ export const RECORDS: { readonly [code: number]: RecordType } = {
     name: 'span_cross_entropy_grad',
     operands: ['r', 'r', 'r', 'r', 'r', 'r', 'a'],
     extents: ([r, t, w]) => [t! * w!, r!, r!, r!, r!, 1, t! * w!],
+  },
+
+  [Op.AttentionGrad]: {
+    name: 'attention_grad',
+    operands: ['r', 'r', 'r', 'r', 'r', 'r', 'r', 'r?', 'r?', 'w?', 'w?', 'w?'],
+    extents: ([heads, d, t, b]) => {
+      const tokens = heads! * d! * t!
+      return [tokens, tokens, tokens, tokens, tokens, b! + 1, 2 * heads! * t!, b!, 2, tokens, tokens, tokens]
+    },
   },
 
   [Op.Fill]: { name: 'fill', operands: ['w'], extents: ([n, m]) => [n! * m!] },

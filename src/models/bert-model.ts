@@ -57,8 +57,8 @@ export class BertModel extends BertPreTrainedModel {
   }
 }
 
-function features(g: Graph, { config, trunk }: Loaded, pooling: Pooling, unit: boolean): void {
-  const last = bert(g, config, trunk).hidden.at(-1)!
+function features(g: Graph, { config, trunk, attention }: Loaded, pooling: Pooling, unit: boolean): void {
+  const last = bert(g, config, trunk, { attention }).hidden.at(-1)!
   const pooled =
     pooling === 'none'
       ? last

@@ -1,10 +1,11 @@
 // The forward, once. Follows BertModel of Hugging Face transformers: embeddings, encoder layers, pooler.
 import { Activation } from '../../assembly/abi.ts'
 import type { Graph } from '../graph/graph.ts'
-import { activation, add, context, embedding, gather, layerNorm, linear, scores, softmax } from '../graph/ops.ts'
+import { activation, add, attention, context, dropoutMaps, embedding, gather, layerNorm, linear, scores, softmax } from '../graph/ops.ts'
 import { OFFSETS, SEQUENCES, TOKENS, type Tensor } from '../graph/tensor.ts'
 import type { BertConfig, HiddenAct } from './config.ts'
 import type { Dropout } from './dropout.ts'
+import type { AttentionImplementation } from './options.ts'
 
 /** Names of the inputs that a packed batch fills. */
 export const INPUTS = {
@@ -28,7 +29,7 @@ export interface TrunkLayout {
 export interface Encoded {
   /** Embeddings, then the output of each layer: [T][H]. */
   readonly hidden: Tensor[]
-  /** Probabilities of each layer: [seq][head][len][len]. */
+  /** Probabilities of each layer: [seq][head][len][len]; none where attention is fused. */
   readonly attentions: Tensor[]
 }
 
@@ -78,13 +79,17 @@ export function wordTable(g: Graph, config: BertConfig, { wordTable: layout }: T
   return new Parameters(g).table('embeddings.word_embeddings', config.vocab_size, config.hidden_size, layout)
 }
 
-/** Embeddings and encoder over a packed batch; `embeds`: the caller's vectors take the place of the word table. */
-export function bert(
-  g: Graph,
-  config: BertConfig,
-  trunk: TrunkLayout,
-  { embeds = false, drop }: { embeds?: boolean; drop?: Dropout | undefined } = {},
-): Encoded {
+export interface TrunkOptions {
+  /** The caller's vectors take the place of the word table. */
+  readonly embeds?: boolean
+  readonly drop?: Dropout | undefined
+  /** `sdpa`, the default: one fused record a layer. `eager`: scores, softmax and context, whose maps can be kept. */
+  readonly attention?: AttentionImplementation
+}
+
+/** Embeddings and encoder over a packed batch. */
+export function bert(g: Graph, config: BertConfig, trunk: TrunkLayout, { embeds = false, ...options }: TrunkOptions = {}): Encoded {
+  const { drop } = options
   const p = new Parameters(g)
   const h = config.hidden_size
   const offsets = g.input(INPUTS.offsets, [OFFSETS])
@@ -103,9 +108,9 @@ export function bert(
   const hidden = [drop ? drop.tokens(first, config.hidden_dropout_prob) : first]
   const attentions: Tensor[] = []
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
-    const { output, probabilities } = encoderLayer(g, config, `encoder.layer.${layer}`, hidden.at(-1)!, offsets, drop)
+    const { output, probabilities } = encoderLayer(g, config, `encoder.layer.${layer}`, hidden.at(-1)!, offsets, options)
     hidden.push(output)
-    attentions.push(probabilities)
+    if (probabilities) attentions.push(probabilities)
   }
   return { hidden, attentions }
 }
@@ -120,8 +125,8 @@ export function encoderLayer(
   name: string,
   x: Tensor,
   offsets: Tensor,
-  drop?: Dropout,
-): { output: Tensor; probabilities: Tensor } {
+  { drop, attention: kind = 'sdpa' }: Pick<TrunkOptions, 'drop' | 'attention'> = {},
+): { output: Tensor; probabilities: Tensor | undefined } {
   const p = new Parameters(g)
   const { hidden_size: h, num_attention_heads: heads, intermediate_size: wide } = config
   const dense = (part: string, input: Tensor, n: number, k: number, split = 0): Tensor =>
@@ -133,12 +138,15 @@ export function encoderLayer(
   const q = dense('attention.self.query', x, h, h, heads)
   const k = dense('attention.self.key', x, h, h, heads)
   const v = dense('attention.self.value', x, h, h, heads)
-  const probabilities = softmax(g, scores(g, q, k, offsets, 1 / Math.sqrt(h / heads)), offsets)
-  const kept = drop ? drop.maps(probabilities, config.attention_probs_dropout_prob ?? 0, offsets) : probabilities
-  const attended = context(g, kept, v, offsets)
-  const attention = norm('attention.output', add(g, hidden(dense('attention.output.dense', attended, h, h)), x))
-  const inner = hiddenAct(g, config, dense('intermediate.dense', attention, wide, h))
-  const output = norm('output', add(g, hidden(dense('output.dense', inner, h, wide)), attention))
+  const scale = 1 / Math.sqrt(h / heads)
+  const maps = drop?.maps(config.attention_probs_dropout_prob ?? 0)
+  const probabilities = kind === 'eager' ? softmax(g, scores(g, q, k, offsets, scale), offsets) : undefined
+  const attended = probabilities
+    ? context(g, maps ? dropoutMaps(g, probabilities, offsets, maps) : probabilities, v, offsets)
+    : attention(g, q, k, v, offsets, scale, maps)
+  const mixed = norm('attention.output', add(g, hidden(dense('attention.output.dense', attended, h, h)), x))
+  const inner = hiddenAct(g, config, dense('intermediate.dense', mixed, wide, h))
+  const output = norm('output', add(g, hidden(dense('output.dense', inner, h, wide)), mixed))
   return { output, probabilities }
 }
 

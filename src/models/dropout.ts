@@ -1,5 +1,5 @@
 import type { Graph } from '../graph/graph.ts'
-import { dropout, dropoutMaps, type DropoutPlaces } from '../graph/ops.ts'
+import { dropout, type DropoutPlaces, type MapDropout } from '../graph/ops.ts'
 import { SEQUENCES, TOKENS, type Tensor } from '../graph/tensor.ts'
 import type { Chunk, PackedBatch } from './batch.ts'
 
@@ -30,10 +30,10 @@ export class Dropout {
     return p === 0 ? x : dropout(this.g, x, p, stream, this.places(INPUTS.sequenceExamples, INPUTS.sequencePlaces, SEQUENCES))
   }
 
-  /** Attention maps. */
-  maps(x: Tensor, p: number, offsets: Tensor): Tensor {
+  /** Of attention maps, whichever op computes them. */
+  maps(p: number): MapDropout | undefined {
     const stream = this.uses++
-    return p === 0 ? x : dropoutMaps(this.g, x, p, stream, offsets, this.places(INPUTS.sequenceExamples, INPUTS.sequencePlaces, SEQUENCES))
+    return p === 0 ? undefined : { p, stream, places: this.places(INPUTS.sequenceExamples, INPUTS.sequencePlaces, SEQUENCES) }
   }
 
   private places(examples: string, places: string, rows: number): DropoutPlaces {

@@ -21,12 +21,12 @@ export interface Estimate {
 
 /** The bytes that a model takes, by the same planner that will lay it out; only the config is read. */
 export async function estimate(from: ModelSource | BertConfig, head: Head, options: LoadOptions): Promise<Estimate> {
-  const { budget, attention } = checkLoadOptions(options)
+  const { budget, attention, precision } = checkLoadOptions(options)
   const { threads } = resolveThreads(options.threads)
   const read = from instanceof BertConfig ? from : await readConfig(openSource(from, options), options.signal)
   const config = withLabels(read, options)
   const trunk = trunkLayout(head, config)
-  const engine = await Engine.create(0)
+  const engine = await Engine.create(0, precision)
   try {
     const { base, tile } = engine.store.kernels
     const longest = Math.min(budget, config.max_position_embeddings)

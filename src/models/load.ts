@@ -87,13 +87,13 @@ export class Loaded {
 
 /** Reads the config, plans the weights' memory, checks the file against it and streams it in. */
 export async function load(from: ModelSource, head: Head, options: LoadOptions = {}): Promise<Loaded> {
-  const { budget, attention } = checkLoadOptions(options)
+  const { budget, attention, precision } = checkLoadOptions(options)
   const { signal } = options
   signal?.throwIfAborted()
   const source = openSource(from, options)
   const config = withLabels(await readConfig(source, signal), options)
   const { threads, why } = resolveThreads(options.threads)
-  const engine = await Engine.create(threads)
+  const engine = await Engine.create(threads, precision)
   try {
     const trunk = trunkLayout(head, config)
     const specs = place([...trunkParameters(config, trunk), ...headParameters(head, config)], '')
@@ -109,10 +109,10 @@ export async function load(from: ModelSource, head: Head, options: LoadOptions =
 /** A model with fresh weights. */
 export function make(values: BertConfig | JsonObject, head: Head, options: RunOptions = {}): Loaded {
   checkOptions(head.architecture, options, RUN_OPTIONS)
-  const { budget, attention } = checkRunOptions(options)
+  const { budget, attention, precision } = checkRunOptions(options)
   const config = values instanceof BertConfig ? values : new BertConfig(values)
   const { threads, why } = resolveThreads(options.threads)
-  const engine = Engine.createNow(threads)
+  const engine = Engine.createNow(threads, precision)
   const trunk = trunkLayout(head, config)
   const specs = place([...trunkParameters(config, trunk), ...headParameters(head, config)], '')
   hold(engine, specs)

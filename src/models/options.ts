@@ -1,4 +1,5 @@
 // The options of models, with their checks and defaults.
+import type { Precision } from '../engine/build.ts'
 import { checkOptions, expected, nearest } from '../errors.ts'
 import { BertConfig, type ProblemType } from './config.ts'
 import { checkSeed } from './initialize.ts'
@@ -12,6 +13,8 @@ export interface RunOptions {
   readonly threads?: number
   /** `f32`, the same as `fp32`. */
   readonly dtype?: 'f32' | 'fp32'
+  /** `exact` (default): the same bits on every engine and machine. `fast`: fused multiply-adds where the engine has them; info() says. */
+  readonly precision?: Precision
   /** `sdpa` (default): fused, never stores the scores. `eager`: the plain chain of ops. */
   readonly attn_implementation?: AttentionImplementation
   /** Most tokens that are computed together, 1024 by default. Bounds memory; the results do not depend on it. */
@@ -35,27 +38,36 @@ export interface LoadOptions extends RunOptions, LabelOptions, SourceOptions {
   readonly initialize_missing?: boolean
 }
 
-export const RUN_OPTIONS: readonly (keyof RunOptions)[] = ['threads', 'dtype', 'attn_implementation', 'budget', 'seed', 'add_pooling_layer']
+export const RUN_OPTIONS: readonly (keyof RunOptions)[] = [
+  'threads',
+  'dtype',
+  'precision',
+  'attn_implementation',
+  'budget',
+  'seed',
+  'add_pooling_layer',
+]
 export const LABEL_OPTIONS: readonly (keyof LabelOptions)[] = ['num_labels', 'id2label', 'label2id', 'problem_type']
 
 export const LOAD_OPTIONS: readonly (keyof LoadOptions)[] = [...RUN_OPTIONS, ...LABEL_OPTIONS, ...SOURCE_OPTIONS, 'initialize_missing']
 
 /** Checks the options of fromPretrained() and gives their defaults. */
-export function checkLoadOptions(options: LoadOptions): { budget: number; attention: AttentionImplementation } {
+export function checkLoadOptions(options: LoadOptions): { budget: number; attention: AttentionImplementation; precision: Precision } {
   checkOptions('fromPretrained', options, LOAD_OPTIONS)
   flag('initialize_missing', options.initialize_missing)
   checkSourceOptions(options)
   return checkRunOptions(options)
 }
 
-export function checkRunOptions(options: RunOptions): { budget: number; attention: AttentionImplementation } {
-  const { dtype = 'f32', attn_implementation: attention = 'sdpa', budget = 1024, seed = 0 } = options
+export function checkRunOptions(options: RunOptions): { budget: number; attention: AttentionImplementation; precision: Precision } {
+  const { dtype = 'f32', attn_implementation: attention = 'sdpa', budget = 1024, precision = 'exact', seed = 0 } = options
   oneOf('dtype', dtype, ['f32', 'fp32'])
+  oneOf('precision', precision, ['exact', 'fast'])
   oneOf('attn_implementation', attention, ['sdpa', 'eager'])
   if (!Number.isInteger(budget) || budget < 1) throw expected('budget', 'a whole number of tokens, 1 or more', budget)
   flag('add_pooling_layer', options.add_pooling_layer)
   checkSeed(seed)
-  return { budget, attention }
+  return { budget, attention, precision }
 }
 
 function flag(name: string, value: unknown): void {

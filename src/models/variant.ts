@@ -36,7 +36,7 @@ export function headVariant(site: Site, attention: AttentionImplementation, kept
     key: [architecture, pooler, hidden, attentions, selected, embeds, lossKey(terms)].join('.'),
     attention,
     build: (g) => {
-      const { encoded, outputs } = forward(g, site, kept)
+      const { encoded, outputs } = forward(g, site, attention, kept)
       for (const [name, tensor] of Object.entries(outputs)) g.output(name, tensor)
       if (hidden) encoded.hidden.forEach((tensor, i) => g.output(`hidden_states.${i}`, tensor))
       if (attentions) encoded.attentions.forEach((tensor, i) => g.output(`attentions.${i}`, tensor))
@@ -49,10 +49,10 @@ export function headVariant(site: Site, attention: AttentionImplementation, kept
 }
 
 /** The forward for training: its losses are states, one a term. */
-export function lossGraph(site: Site, kept: Kept): (g: Graph) => readonly Tensor[] {
+export function lossGraph(site: Site, attention: AttentionImplementation, kept: Kept): (g: Graph) => readonly Tensor[] {
   const { terms = [], selected = false } = kept
   return (g) => {
-    const { outputs } = forward(g, site, kept)
+    const { outputs } = forward(g, site, attention, kept)
     const totals = terms.map((_, i) => g.state(`${site.place}${lossName(i)}`, [1]))
     buildLoss(g, terms, outputs, totals, selected)
     return totals
@@ -62,11 +62,12 @@ export function lossGraph(site: Site, kept: Kept): (g: Graph) => readonly Tensor
 function forward(
   g: Graph,
   site: Site,
+  attention: AttentionImplementation,
   { embeds = false, selected = false, dropout = false }: Kept,
 ): { encoded: Encoded; outputs: Record<string, Tensor> } {
   const { head, config, trunk, place, poolerPlace } = site
   const drop = dropout ? new Dropout(g) : undefined
-  const encoded = bert(g, config, trunk, { embeds, drop })
+  const encoded = bert(g, config, trunk, { embeds, drop, attention })
   const outputs = buildHead(
     head,
     { g, config, trunk, selected, drop, p: new Parameters(g, place), last: encoded.hidden.at(-1)! },
@@ -78,6 +79,6 @@ function forward(
 export function inferenceGraph(variant: Variant): Graph {
   const g = new Graph()
   variant.build(g)
-  fuse(g, { attention: variant.attention })
+  fuse(g)
   return g
 }

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import workerSource from './node-worker.ts?inline'
 import { defaultSource, openSource } from './node-files.ts'
+import { directoryFolder } from './node-folder.ts'
 import { nodeHub } from './node-hub.ts'
 import { directorySink } from './node-sink.ts'
 import type { Runtime, WorkerHandle } from './runtime.ts'
@@ -28,6 +29,7 @@ export const node: Runtime = {
   turn: () => new Promise((resolve) => setImmediate(resolve)),
   source: openSource,
   sink: directorySink,
+  folder: directoryFolder,
   defaultSource,
   hub: nodeHub,
 }

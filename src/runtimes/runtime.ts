@@ -1,4 +1,5 @@
 import type { Cache } from '../weights/cache.ts'
+import type { Folder } from '../weights/folder.ts'
 import type { Hash } from '../weights/http.ts'
 import type { Source } from '../weights/source.ts'
 
@@ -20,6 +21,8 @@ export interface Runtime {
   source(name: string): Source | undefined
   /** A place that takes model files: a directory. */
   sink(name: string): import('../weights/sink.ts').Sink
+  /** A directory that takes checkpoints. */
+  folder(name: string): Folder
   /** The model that pipelines use when none is named. */
   defaultSource(): Source
   hub(): HubPlatform

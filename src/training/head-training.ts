@@ -189,12 +189,12 @@ export class HeadTraining {
   }
 
   private sessionFor({ terms, batch }: Prepared): TrainingSession {
-    const { engine, id, head } = this.loaded
+    const { engine, id, head, attention } = this.loaded
     const key = `${lossKey(terms)}|${batch.embeds !== undefined}`
     if (this.session === undefined) {
       this.key = key
       const { trainable, dropout = true, layer_lr_decay: decay = 1 } = this.options
-      const build = lossGraph(this.loaded, { selected: head.decodes, embeds: batch.embeds !== undefined, terms, dropout })
+      const build = lossGraph(this.loaded, attention, { selected: head.decodes, embeds: batch.embeds !== undefined, terms, dropout })
       this.session = new TrainingSession(engine, build, {
         ...this.adamW,
         key: id,

@@ -6,6 +6,7 @@ import { GOLDEN_HASH, outputHash, REPRODUCIBLE_CASES } from './reproducible.ts'
 import { SAVED } from './saved.ts'
 import { TOKENIZER_CASES } from './tokenizer.ts'
 import { SOURCE_CASES } from './sources.ts'
+import { TRAINED_CASES, TRAINED_HASH, trainedHash } from './trained.ts'
 
 /** Every conformance case, in groups. A new file of cases is added here and nowhere else. */
 export const CONFORMANCE: Readonly<Record<string, readonly ConformanceCase[]>> = {
@@ -17,6 +18,10 @@ export const CONFORMANCE: Readonly<Record<string, readonly ConformanceCase[]>> =
   'the same bits': Object.entries(REPRODUCIBLE_CASES).map(([name, options]) => ({
     name,
     run: async () => same(await outputHash(options), GOLDEN_HASH, 'hash of the outputs'),
+  })),
+  'the same bits after training': Object.entries(TRAINED_CASES).map(([name, options]) => ({
+    name,
+    run: async () => same(await trainedHash(options), TRAINED_HASH, 'hash of the weights'),
   })),
   tokenizer: TOKENIZER_CASES,
   sources: SOURCE_CASES,

@@ -20,6 +20,7 @@ export interface HashOptions {
   how?: 'together' | 'alone' | 'among'
   budget?: number
   seed?: number
+  precision?: 'exact' | 'fast'
 }
 
 /** Everything that must give the same bits. */
@@ -53,10 +54,16 @@ const HEADS = [
   BertForQuestionAnswering,
 ]
 
-export async function outputHash({ threads, how = 'together', budget = 1024, seed = 1 }: HashOptions): Promise<string> {
+export async function outputHash({
+  threads,
+  how = 'together',
+  budget = 1024,
+  seed = 1,
+  precision = 'exact',
+}: HashOptions): Promise<string> {
   // Head size 13 and hidden size 52 exercise every tail.
   const files = checkpoint({ hidden_size: 52, num_attention_heads: 4, intermediate_size: 101 }, seed)
-  const model = await BertModel.fromPretrained(memorySource(files, 'hash'), { threads, budget })
+  const model = await BertModel.fromPretrained(memorySource(files, 'hash'), { threads, budget, precision })
   const heads = await Promise.all(
     HEADS.map((type) => model.withHead(type as unknown as ModelClass<AnyModel>, null, { num_labels: 3, seed: 7 })),
   )

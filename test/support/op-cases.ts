@@ -1,9 +1,10 @@
 // THE table of op cases: parity on every build, gradients against finite differences, 1..4 threads, guard zones, and benchmarks.
 import type { OpCase } from './op-cases/case.ts'
+import { attention } from './op-cases/attention.ts'
 import { dropout } from './op-cases/dropout.ts'
 import { elementwise, optimizer, reductions, squares } from './op-cases/elements.ts'
 import { elementLosses, losses, spanLosses } from './op-cases/losses.ts'
-import { attention, bmm, gemm } from './op-cases/products.ts'
+import { bmm, gemm } from './op-cases/products.ts'
 import { embedding, layerNorm, softmax } from './op-cases/rows.ts'
 
 export type { OpCase }

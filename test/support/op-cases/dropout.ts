@@ -3,12 +3,17 @@ import { GradMode, Op } from '../../../assembly/abi.ts'
 import { philox } from '../philox.ts'
 import { added, EPS, floats, ints, LENGTHS, offsetsOf, read, seeded, written, type OpCase } from './case.ts'
 
-const SEEDS = Int32Array.of(0x1234567, 42)
+export const SEEDS = Int32Array.of(0x1234567, 42)
+
+const drawn = new Map<string, number[]>()
 
 /** Whether element j of a row is kept. */
-function kept(j: number, place: number, example: number, stream: number, p: number): boolean {
-  const word = philox([j >> 2, place, example, stream], [SEEDS[0]!, SEEDS[1]!])[j & 3]!
-  return word >= Math.floor(Math.fround(p) * 0x100000000)
+export function kept(j: number, place: number, example: number, stream: number, p: number): boolean {
+  const counter = [j >> 2, place, example, stream]
+  const key = counter.join()
+  let words = drawn.get(key)
+  if (words === undefined) drawn.set(key, (words = philox(counter, [SEEDS[0]!, SEEDS[1]!])))
+  return words[j & 3]! >= Math.floor(Math.fround(p) * 0x100000000)
 }
 
 export function* dropout(): Generator<OpCase> {

@@ -1,6 +1,6 @@
-// Products: gemm, the plain chain of attention, and the fused one.
+// Products: gemm, and the plain chain of attention.
 import { BmmMode, GemmMode, GradMode, Op } from '../../../assembly/abi.ts'
-import { activate, product, softmaxRow, transpose, type Numbers } from '../reference.ts'
+import { activate, product, transpose, type Numbers } from '../reference.ts'
 import {
   EPS,
   type OpCase,
@@ -136,7 +136,7 @@ export function* gemm(): Generator<OpCase> {
 }
 
 /** Rows of one head of a sequence in a token operand, as [length][d]. */
-function headRows(
+export function headRows(
   x: Numbers,
   layout: 'heads' | 'rows',
   head: number,
@@ -152,7 +152,7 @@ function headRows(
   })
 }
 
-function setHeadRows(
+export function setHeadRows(
   y: Float64Array,
   values: Numbers,
   layout: 'heads' | 'rows',
@@ -220,40 +220,6 @@ export function* bmm(): Generator<OpCase> {
             floats: [scale],
           }
         }
-      }
-    }
-  }
-}
-
-export function* attention(): Generator<OpCase> {
-  for (const lengths of [...LENGTHS, [512]]) {
-    for (const [heads, d] of SIZES) {
-      seeded(heads * 10 + d + lengths.length)
-      const t = lengths.reduce((a, b) => a + b, 0)
-      const offsets = offsetsOf(lengths)
-      const scale = 1 / Math.sqrt(d)
-      const [q, k, v] = [floats(heads * d * t), floats(heads * d * t), floats(heads * d * t)]
-      const values = new Float64Array(heads * d * t)
-      let largest = 0
-      lengths.forEach((n, i) => {
-        for (let head = 0; head < heads; head++) {
-          const rows = (x: Numbers): Float64Array => headRows(x, 'heads', head, heads, d, t, offsets[i]!, n)
-          const scores = product(rows(q), transpose(rows(k), n, d), n, n, d)
-          largest = Math.max(largest, most(scores.sizes) * scale)
-          const p = new Float64Array(n * n)
-          for (let row = 0; row < n; row++) p.set(softmaxRow(scores.values.subarray(row * n, row * n + n).map((x) => x * scale)), row * n)
-          setHeadRows(values, product(p, rows(v), n, d, n).values, 'rows', head, heads, d, t, offsets[i]!)
-        }
-      })
-      // An error e of a score moves its probability by the factor 1 + e: (d + 3) roundings of the score, then length + 4 of the mean.
-      const tolerance = ((d + 3) * 2 * largest + Math.max(...lengths) + 8) * EPS * most(v)
-      yield {
-        name: `attention ${heads}x${d} of ${lengths.join(',')}`,
-        op: Op.Attention,
-        mode: 0,
-        dims: [heads, d, t, lengths.length, Math.max(...lengths)],
-        operands: [read(q), read(k), read(v), written(values, tolerance), read(offsets)],
-        floats: [scale],
       }
     }
   }

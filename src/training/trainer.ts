@@ -1,0 +1,178 @@
+import { BertletError, checkOptions, expected } from '../errors.ts'
+import { currentRuntime } from '../engine/engine.ts'
+import type { BertPreTrainedModel } from '../models/model.ts'
+import { BertPreTrainedModel as Model } from '../models/model.ts'
+import type { Target, WithFiles } from '../models/save.ts'
+import type { Folder } from '../weights/folder.ts'
+import { TrainingArguments, type TrainingArgumentsOptions } from './arguments.ts'
+import type { TrainerCallback } from './callbacks.ts'
+import { dataCollatorFor } from './collate.ts'
+import { toDataset, type DataCollator, type Dataset, type Feature } from './dataset.ts'
+import { evaluateDataset, type ComputeMetrics, type EvalPrediction, type Evaluation, type PreprocessLogits } from './evaluation.ts'
+import { TrainingLoop, type TrainOutput } from './loop.ts'
+
+export interface TrainerOptions<F = Feature> {
+  /** Any class with a head. */
+  readonly model: BertPreTrainedModel
+  readonly args?: TrainingArguments | TrainingArgumentsOptions
+  readonly train_dataset?: Dataset<F> | readonly F[]
+  readonly eval_dataset?: Dataset<F> | readonly F[]
+  /** Pads rows and stacks labels by default, see dataCollatorFor(). */
+  readonly data_collator?: DataCollator<F>
+  /** A tokenizer: its files are saved beside the model. */
+  readonly processing_class?: WithFiles
+  readonly compute_metrics?: ComputeMetrics
+  /** What is kept of each batch's outputs for compute_metrics. */
+  readonly preprocess_logits_for_metrics?: PreprocessLogits
+  readonly callbacks?: readonly TrainerCallback[]
+  /** Which parameters are trained, by Hugging Face's names without `bert.`; all by default. */
+  readonly trainable?: (name: string) => boolean
+}
+
+export interface TrainOptions {
+  /** True: from the newest whole checkpoint in output_dir, or from the start if there is none. A text: the checkpoint of that name, e.g. checkpoint-500. */
+  readonly resume_from_checkpoint?: boolean | string
+  /** To stop with a checkpoint instead, let a callback set should_save and should_training_stop. */
+  readonly signal?: AbortSignal
+}
+
+export interface EvaluateOptions {
+  readonly signal?: AbortSignal
+}
+
+export interface PredictionOutput extends EvalPrediction {
+  /** As evaluate() has them, with `test_` before their names. */
+  readonly metrics: Record<string, number>
+}
+
+const OPTIONS: readonly (keyof TrainerOptions)[] = [
+  'model',
+  'args',
+  'train_dataset',
+  'eval_dataset',
+  'data_collator',
+  'processing_class',
+  'compute_metrics',
+  'preprocess_logits_for_metrics',
+  'callbacks',
+  'trainable',
+]
+
+/**
+ * Trains and evaluates a model on data sets. The same seed, data and arguments give the same weights to the bit: for any number of threads, however a
+ * step is cut into parts, and over any number of interruptions.
+ *
+ *     const trainer = new Trainer({
+ *       model,
+ *       args: { output_dir: 'out', num_train_epochs: 3, per_device_train_batch_size: 32, warmup_ratio: 0.1, eval_strategy: 'epoch' },
+ *       train_dataset: [{ input_ids: [101, 2204, 102], label: 1 }, { input_ids: [101, 2919, 102], label: 0 }],
+ *       eval_dataset,
+ *       compute_metrics: ({ predictions, label_ids }) => ({ accuracy: accuracy(predictions, label_ids) }),
+ *     })
+ *     await trainer.train()
+ *     await trainer.saveModel('my-model')
+ */
+export class Trainer<F = Feature> {
+  readonly model: BertPreTrainedModel
+  readonly args: TrainingArguments
+  private readonly options: TrainerOptions<F>
+  private readonly train_dataset: Dataset<F> | undefined
+  private readonly collate: DataCollator<F>
+  private readonly folder: Folder | undefined
+  private running = false
+
+  constructor(options: TrainerOptions<F>) {
+    checkOptions('Trainer', options, OPTIONS)
+    const { model, args = {}, train_dataset, data_collator } = options
+    if (!(model instanceof Model)) throw expected('model', 'a model with a head', model, 'For example BertForSequenceClassification')
+    this.model = model
+    this.options = options
+    this.args = args instanceof TrainingArguments ? args : new TrainingArguments(args)
+    this.train_dataset = train_dataset && toDataset('train_dataset', train_dataset)
+    this.collate = data_collator ?? (dataCollatorFor(model.loaded.head.architecture) as unknown as DataCollator<F>)
+    const { output_dir } = this.args
+    this.folder = typeof output_dir === 'string' ? currentRuntime().folder(output_dir) : output_dir
+    if (this.args.eval_strategy !== 'no' && options.eval_dataset === undefined)
+      throw expected('eval_dataset', `a data set, as eval_strategy is '${this.args.eval_strategy}'`, undefined)
+  }
+
+  /**
+   * Trains, and resolves with the steps done and the mean loss. On an abort it rejects with the signal's reason, and the model is as the last
+   * whole step left it.
+   */
+  async train({ resume_from_checkpoint = false, signal }: TrainOptions = {}): Promise<TrainOutput> {
+    const { model, args, folder, collate, train_dataset: dataset } = this
+    if (dataset === undefined) throw expected('train_dataset', 'a data set to train on', undefined)
+    if (this.running) throw new BertletError('invalid_argument', 'train: expected one training at a time', 'Wait for the first one')
+    this.running = true
+    try {
+      const { callbacks = [], processing_class, trainable } = this.options
+      const loop = new TrainingLoop({
+        model,
+        args,
+        folder,
+        collate,
+        dataset,
+        callbacks,
+        processing_class,
+        trainable,
+        evaluate: this.measure,
+      })
+      return await loop.run(resume_from_checkpoint, signal)
+    } finally {
+      this.running = false
+    }
+  }
+
+  /** The loss over a data set, eval_dataset by default, with what compute_metrics makes of it; every name begins with `eval_`. */
+  async evaluate(dataset?: Dataset<F> | readonly F[], { signal }: EvaluateOptions = {}): Promise<Record<string, number>> {
+    return (await this.run('eval', this.options.compute_metrics !== undefined, dataset, { signal })).metrics
+  }
+
+  /** What the model says of every example. */
+  async predict(dataset: Dataset<F> | readonly F[], { signal }: EvaluateOptions = {}): Promise<PredictionOutput> {
+    const { metrics, result } = await this.run('test', true, dataset, { signal })
+    return { predictions: result.predictions!, label_ids: result.label_ids!, metrics }
+  }
+
+  /** Writes the model as savePretrained() does, with the tokenizer's files; into output_dir by default. */
+  async saveModel(to?: Target): Promise<void> {
+    const tokenizer = this.options.processing_class
+    const place = to ?? (typeof this.args.output_dir === 'string' ? this.args.output_dir : this.folder?.sink('model'))
+    if (place === undefined) throw expected('saveModel', 'a place, as there is no output_dir', to, "For example saveModel('my-model')")
+    await this.model.savePretrained(place, tokenizer && { tokenizer })
+  }
+
+  /** The loop's way to evaluate. */
+  private readonly measure = async (options: {
+    signal: AbortSignal | undefined
+    onBatch: (done: number, total: number) => Promise<void>
+  }): Promise<Record<string, number>> => (await this.run('eval', this.options.compute_metrics !== undefined, undefined, options)).metrics
+
+  private async run(
+    prefix: 'eval' | 'test',
+    keep: boolean,
+    given: Dataset<F> | readonly F[] | undefined,
+    { signal, onBatch }: { signal?: AbortSignal | undefined; onBatch?: (done: number, total: number) => Promise<void> },
+  ): Promise<{ metrics: Record<string, number>; result: Evaluation }> {
+    const { compute_metrics, preprocess_logits_for_metrics: preprocess } = this.options
+    const dataset = toDataset('eval_dataset', given ?? this.options.eval_dataset!)
+    const began = performance.now()
+    const result = await evaluateDataset(this.model, dataset, {
+      collate: this.collate,
+      batch_size: this.args.per_device_eval_batch_size,
+      keep,
+      preprocess,
+      signal,
+      ...(onBatch && { onBatch: (done: number) => onBatch(done, dataset.length) }),
+    })
+    const { loss, predictions, label_ids } = result
+    const own = compute_metrics && keep ? await compute_metrics({ predictions: predictions!, label_ids: label_ids! }) : {}
+    const seconds = Math.max(performance.now() - began, 1e-3) / 1000
+    const metrics: Record<string, number> = { ...(loss !== undefined && { [`${prefix}_loss`]: loss }) }
+    for (const [name, value] of Object.entries(own)) metrics[name.startsWith(`${prefix}_`) ? name : `${prefix}_${name}`] = value
+    metrics[`${prefix}_runtime`] = seconds
+    metrics[`${prefix}_samples_per_second`] = dataset.length / seconds
+    return { metrics, result }
+  }
+}

@@ -1,0 +1,279 @@
+// finetune, evaluate and pretrain as programs meet them: the built command in child processes, on generated data that can be learnt.
+import { existsSync } from 'node:fs'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readExamples, type ColumnOptions } from '../src/cli/dataset.ts'
+import { classMetrics, scoreMetrics } from '../src/cli/metrics.ts'
+import { AutoModel, Tokenizer } from '../src/index.node.ts'
+import { FileSpool } from '../src/runtimes/node-spool.ts'
+import { bertlet, build, ended, jsonl, start } from './support/command.ts'
+import { checkpoint, vocabulary } from './support/models.ts'
+
+let folder: string
+const at = (name: string): string => path.join(folder, name)
+beforeAll(async () => {
+  await build()
+  folder = await mkdtemp(path.join(tmpdir(), 'bertlet-finetune-'))
+  await mkdir(at('model'))
+  for (const [name, bytes] of Object.entries({ ...checkpoint({ num_hidden_layers: 1 }), 'vocab.txt': vocabulary() }))
+    await writeFile(at(`model/${name}`), bytes)
+  const line = (i: number): string => `${i % 2 === 0 ? 'the cat' : 'a text'} ${i % 9}\t${i % 2 === 0 ? 'cat' : 'other'}`
+  await writeFile(at('train.tsv'), Array.from({ length: 40 }, (_, i) => line(i)).join('\n'))
+  await writeFile(at('dev.tsv'), Array.from({ length: 12 }, (_, i) => `${line(i + 1)}\r\n`).join(''))
+  const documents = Array.from({ length: 20 }, (_, d) =>
+    Array.from({ length: 5 }, (__, k) => `the ${['cat', 'text', 'dog'][(d + k) % 3]} number ${d} of a b c .\n`).join(''),
+  )
+  await writeFile(at('corpus.txt'), documents.join('\n'))
+})
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+const FINETUNE = ['--num-train-epochs', '4', '--per-device-train-batch-size', '8', '--learning-rate', '2e-3', '--threads', '1']
+const finetune = (output: string, ...more: string[]) =>
+  bertlet(['finetune', at('train.tsv'), '--eval', at('dev.tsv'), '--model', at('model'), '--output', at(output), ...FINETUNE, ...more])
+
+describe('rows of labelled files', () => {
+  const read = async (name: string, text: string | Uint8Array, options: ColumnOptions = {}, labelled = true) => {
+    await writeFile(at(name), text)
+    const { examples } = await readExamples(at(name), options, labelled, new AbortController().signal)
+    return examples.map(({ text: a, pair, label }) => [a, ...(pair === undefined ? [] : [pair]), label])
+  }
+
+  it.each([
+    [
+      'a.tsv',
+      'a "quote\t1\r\n\r\nünï\t0',
+      {},
+      [
+        ['a "quote', '1'],
+        ['ünï', '0'],
+      ],
+    ],
+    ['b.tsv', '\ufeffsentence\tlabel\nx \t1\n', {}, [['x ', '1']]],
+    ['c.tsv', 'index\tsentence1\tsentence2\tlabel\n7\ta\tb\tyes\n', {}, [['a', 'b', 'yes']]],
+    ['d.tsv', 'gj04\t1\t\tOur friends\n', { text: '3', label: '1' }, [['Our friends', '1']]],
+    [
+      'e.csv',
+      '\ufefftext,label\r\n"a, ""b""\nc",x\r\n\r\nd,y',
+      {},
+      [
+        ['a, "b"\nc', 'x'],
+        ['d', 'y'],
+      ],
+    ],
+    [
+      'f.jsonl',
+      '{"text":"a","label":2}\n\n{"text":"b","label":"x"}',
+      {},
+      [
+        ['a', 2],
+        ['b', 'x'],
+      ],
+    ],
+    ['g.tsv', 'text\tlabel\n', { header: false }, [['text', 'label']]],
+    [
+      'h.tsv',
+      'a\t1\nb\nc\t0',
+      { skipShort: true },
+      [
+        ['a', '1'],
+        ['c', '0'],
+      ],
+    ],
+  ] as const)('%s %j', async (name, text, options, wanted) => {
+    expect(await read(name, text, options)).toEqual(wanted)
+  })
+
+  it.each([
+    ['a.tsv', 'a\t1\nb', {}, /a\.tsv, line 2: expected 2 columns or more, got 1\. Mend the row, or pass --skip-short/],
+    ['b.csv', 'text,label\n"a\nb",x\n"c"d,y', {}, /b\.csv, line 4: expected cells as RFC 4180 has them/],
+    ['c.jsonl', '{"text":"a","label":1}\n{"text":1}', {}, /c\.jsonl, line 2: field "text": expected a text, got 1/],
+    ['d.jsonl', '{"text":"a","label":1}\n{', {}, /d\.jsonl, line 2: expected a JSON object/],
+    ['e.tsv', 'sentence\tlabel\na\t1', { text: 'sentense' }, /e\.tsv, line 1: expected a column named "sentense".*Did you mean sentence\?/],
+    ['f.tsv', 'a\t1', { label: '2' }, /f\.tsv, line 1: expected column 2 for --label, got columns 0 to 1/],
+    ['g.tsv', 'a, 1', {}, /g\.tsv, line 1: expected a text and a label, got one column.*--format csv/],
+    ['h.tsv', 'text\tlabel\n', {}, /h\.tsv: expected labelled texts, got no row but a header/],
+    ['i.tsv', '', {}, /i\.tsv: expected labelled texts, got no row/],
+    ['j.tsv', Uint8Array.of(0x61, 0xe4, 9, 0x31), {}, /j\.tsv: expected UTF-8/],
+    ['k.xml', 'a', {}, /expected a name that ends in \.tsv/],
+  ] as const)('%s %j is refused', async (name, text, options, message) => {
+    await expect(read(name, text, options)).rejects.toThrow(message)
+  })
+})
+
+describe('metrics', () => {
+  it('are those of the definitions', () => {
+    // Confusion matrix [[2, 1], [1, 4]]: (2 * 4 - 1 * 1) / sqrt(3 * 5 * 3 * 5).
+    const [wanted, found] = [
+      [0, 0, 0, 1, 1, 1, 1, 1],
+      [0, 0, 1, 0, 1, 1, 1, 1],
+    ]
+    expect(classMetrics(found, wanted, 2)).toEqual({
+      accuracy: 0.75,
+      f1: 0.8,
+      matthews_correlation: expect.closeTo(7 / 15, 12) as number,
+    })
+    expect(classMetrics([1, 1], [0, 1], 2).matthews_correlation).toBe(0)
+    // Ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4: 4.5 / sqrt(4.5 * 5).
+    const { pearson, spearman, mse } = scoreMetrics([1, 2, 2, 10], [1, 2, 3, 4])
+    expect(spearman).toBeCloseTo(4.5 / Math.sqrt(4.5 * 5), 12)
+    expect(pearson).toBeCloseTo(13.5 / Math.sqrt(52.75 * 5), 12)
+    expect(mse).toBe(37 / 4)
+  })
+})
+
+describe('FileSpool', () => {
+  it('gives back what it took, and leaves no name behind', async () => {
+    const spool = new FileSpool(folder)
+    expect((await readdir(folder)).filter((name) => name.includes('spool'))).toEqual([])
+    const parts = [3, 1 << 20, 5, (1 << 20) + 7].map((length, i) => new Uint8Array(length).fill(i + 1))
+    let size = 0
+    for (const part of parts) {
+      spool.append(part)
+      expect(spool.read(size, size + part.length)).toEqual(part)
+      size += part.length
+    }
+    expect([...spool.read(2, 4)]).toEqual([1, 2])
+    spool.close()
+    spool.close()
+  })
+})
+
+describe('bertlet finetune', () => {
+  it('learns what can be learnt, and evaluate finds the same', async () => {
+    const { code, stdout, stderr } = await finetune('out', '--json')
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    const report = JSON.parse(stdout) as { metrics: Record<string, number> }
+    expect(report).toMatchObject({ examples: 40, eval_examples: 12, labels: ['cat', 'other'], global_step: 20, epoch: 4 })
+    expect(report.metrics).toMatchObject({ accuracy: 1, f1: 1, matthews_correlation: 1 })
+    const model = await AutoModel.fromPretrained(at('out'), { threads: 0 })
+    expect(model.config).toMatchObject({ id2label: { 0: 'cat', 1: 'other' }, problem_type: 'single_label_classification' })
+    await model.dispose()
+    expect((await Tokenizer.fromPretrained(at('out'))).vocab_size).toBe((await Tokenizer.fromPretrained(at('model'))).vocab_size)
+
+    const file = at('predictions.jsonl')
+    const evaluated = await bertlet(['evaluate', at('out'), at('dev.tsv'), '--json', '--predictions', file, '--threads', '1'])
+    expect(evaluated).toMatchObject({ code: 0, stderr: '' })
+    const { metrics } = JSON.parse(evaluated.stdout) as typeof report
+    expect(metrics).toMatchObject({ accuracy: 1, loss: report.metrics.loss })
+    const rows = jsonl<{ label: string; prediction: string }>(await readFile(file, 'utf8'))
+    expect(rows.map(({ prediction }) => prediction)).toEqual(rows.map(({ label }) => label))
+  })
+
+  it('learns scores', async () => {
+    await writeFile(
+      at('scores.csv'),
+      `text,score\n${Array.from({ length: 40 }, (_, i) => `${'the cat '.repeat(1 + (i % 4))},${(i % 4) / 2}`).join('\n')}`,
+    )
+    const args = [
+      'finetune',
+      at('scores.csv'),
+      '--eval',
+      at('scores.csv'),
+      '--regression',
+      '--model',
+      at('model'),
+      '--output',
+      at('scores'),
+    ]
+    const { code, stdout } = await bertlet([...args, ...FINETUNE, '--json'])
+    expect(code).toBe(0)
+    const { metrics } = JSON.parse(stdout) as { metrics: Record<string, number> }
+    expect(metrics.spearman).toBeGreaterThan(0.8)
+    expect(metrics.mse).toBeCloseTo(metrics.loss!, 5)
+  })
+
+  it.each([
+    [['--learning-rate', 'fast'], 2, /--learning-rate <rate>.*'fast' is invalid/],
+    [['--learning-rate', '1000'], 2, /learning_rate: expected a number above 0 and at most 10, got 1000/],
+    [['--lr-scheduler-type', 'cosin'], 2, /Allowed choices are linear, cosine/],
+    [['--num-train-epoch', '1'], 2, /unknown option '--num-train-epoch'[^]*Did you mean --num-train-epochs\?/],
+    [['--labels', 'dog,other'], 1, /train\.tsv, line 1: label: expected one of the classes "dog", "other", got "cat"/],
+    [['--regression'], 1, /train\.tsv, line 1: label: expected a number, got "cat"/],
+    [['--text', '9'], 1, /train\.tsv, line 1: expected column 9/],
+  ])('%j ends with %i', async (args, code, message) => {
+    const result = await finetune('refused', ...args)
+    expect(result).toMatchObject({ code, stdout: '', stderr: expect.stringMatching(message) as string })
+    expect(existsSync(at('refused'))).toBe(false)
+  })
+
+  it('ends with 130 at ctrl-C', async () => {
+    const output = at('interrupted')
+    const args = ['finetune', at('train.tsv'), '--model', at('model'), '--output', output, '--threads', '1', '--num-train-epochs', '9999']
+    const child = start([...args, '--logging-steps', '1'])
+    while (!existsSync(path.join(output, 'log.jsonl'))) await setTimeout(20)
+    child.kill('SIGINT')
+    const result = await ended(child)
+    expect(result).toMatchObject({ code: 130, stderr: expect.stringMatching(/interrupted after step \d+.*--resume goes on/) as string })
+  })
+})
+
+describe('bertlet pretrain', () => {
+  const SIZES = ['--layers', '1', '--hidden', '32', '--heads', '2', '--seq', '32', '--threads', '1']
+
+  it('makes vocabulary and model from raw text, and evaluate measures the same held-out text', async () => {
+    const args = [
+      'pretrain',
+      at('corpus.txt'),
+      '--vocab-size',
+      '60',
+      '--output',
+      at('pre'),
+      '--hold-out',
+      '10',
+      '--max-steps',
+      '3',
+      '--json',
+    ]
+    const { code, stdout, stderr } = await bertlet([...args, ...SIZES])
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    const report = JSON.parse(stdout) as { metrics: Record<string, number> }
+    expect(report).toMatchObject({ documents: 18, global_step: 3, vocab_size: 60 })
+    const { mlm_loss, nsp_accuracy, nsp_standard_error, pairs, unigram_entropy } = report.metrics
+    // Fresh weights know nothing: about ln 60.
+    expect(Math.abs(mlm_loss! - Math.log(60))).toBeLessThan(0.5)
+    expect(nsp_standard_error).toBeCloseTo(Math.sqrt((nsp_accuracy! * (1 - nsp_accuracy!)) / pairs!), 12)
+    expect(unigram_entropy).toBeLessThan(mlm_loss!)
+    const evaluated = await bertlet([
+      'evaluate',
+      at('pre'),
+      at('corpus.txt'),
+      '--hold-out',
+      '10',
+      '--seq',
+      '32',
+      '--threads',
+      '1',
+      '--json',
+    ])
+    const { metrics } = JSON.parse(evaluated.stdout) as typeof report
+    expect(metrics).toMatchObject({ mlm_loss, nsp_accuracy, unigram_entropy })
+  })
+
+  it.each([
+    [
+      'a\n\nb\n\nc',
+      ['--vocab-size', '60'],
+      1,
+      /expected documents of two sentences or more, got 3 of one\. Write one sentence a line, or pass --sentences split/,
+    ],
+    ['a\nb\nc', ['--vocab-size', '60'], 1, /expected 2 documents or more.*got 1\..*--document-break/],
+    ['\n\n', ['--vocab-size', '60'], 1, /expected text to learn from, got only empty lines/],
+    ['a b\nb c\n\na c\nb a', ['--vocab-size', '9000'], 2, /vocab_size: expected at most \d+/],
+    ['a\nb', [], 2, /expected one of --tokenizer, --vocab-size and --model, got none/],
+    ['a\nb', ['--vocab-size', '9', '--document-break', '['], 2, /--document-break.*regular expression/],
+  ] as const)('%j %j ends with %i', async (text, args, code, message) => {
+    await writeFile(at('bad.txt'), text)
+    const result = await bertlet(['pretrain', at('bad.txt'), '--output', at('bad'), ...SIZES, ...args])
+    expect(result).toMatchObject({ code, stdout: '', stderr: expect.stringMatching(message) as string })
+  })
+})
+
+it.each(['finetune', 'evaluate', 'pretrain'])('%s tells its help', async (command) => {
+  expect(await bertlet([command, '--help'])).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/--hold-out|--learning-rate[^]*default: 0\.00005[^]*--json[^]*Exit codes/) as string,
+  })
+})

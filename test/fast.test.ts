@@ -1,0 +1,71 @@
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import { build } from 'esbuild'
+import { describe, expect, it } from 'vitest'
+import { inlineAssets } from '../scripts/assets.mjs'
+import { BertModel } from '../src/index.node.ts'
+import { GOLDEN_HASH } from './conformance/reproducible.ts'
+import { fastReport, type FastReport } from './support/fast-main.ts'
+import { ensureNodes } from './support/node-versions.ts'
+
+const wasm = path.join(import.meta.dirname, '../build/fast.wasm')
+
+function check(report: FastReport, relaxed: boolean): void {
+  expect(report.tooEarly).toMatch(/Await prepare\('fast'\) first/)
+  expect(report.build.name).toBe(relaxed ? 'fast' : 'simd')
+  expect(report.made).toBe(report.build.name)
+  expect(report.build.why).toMatch(relaxed ? /pass their self-test/ : /no relaxed SIMD/)
+  // Whatever runs: threads, batch, order and budget do not show in the bits, for every head.
+  expect(new Set(report.hashes).size).toBe(1)
+  if (relaxed) expect(report.hashes[0]).not.toBe(GOLDEN_HASH)
+  else expect(report.hashes[0]).toBe(GOLDEN_HASH)
+  expect(report.largest).toBeGreaterThan(0.5)
+  expect(report.difference).toBeLessThanOrEqual(2e-5)
+  if (relaxed) expect(report.difference).toBeGreaterThan(0)
+  expect(report.selfTest).toBe(relaxed ? 0 : undefined)
+  expect(report.spoiled).toBe(relaxed ? 1 : undefined)
+  expect(report.refused).toMatch(/relaxed instruction 1 fails its self-test/)
+}
+
+it("precision 'fast' on this engine: relaxed multiply-adds, or exact bits and the reason", async () => {
+  check(await fastReport(wasm), WebAssembly.validate(readFileSync(wasm)))
+})
+
+it('refuses any other precision', async () => {
+  await expect(BertModel.fromPretrained('nowhere', { precision: 'fasd' as 'fast' })).rejects.toThrow(
+    /precision: expected one of exact, fast.*Did you mean fast/,
+  )
+})
+
+describe("precision 'fast' where there is relaxed SIMD", async () => {
+  for (const { name, path: node, version } of await ensureNodes()) {
+    it(`${name} (${version})`, async () => {
+      const folder = await mkdtemp(path.join(tmpdir(), 'bertlet-'))
+      try {
+        const [entry, outfile] = [path.join(folder, 'entry.ts'), path.join(folder, 'main.mjs')]
+        const main = path.join(import.meta.dirname, 'support/fast-main.ts')
+        await writeFile(
+          entry,
+          `import { fastReport } from ${JSON.stringify(main)}\nconsole.log(JSON.stringify(await fastReport(process.argv[2])))`,
+        )
+        await build({
+          entryPoints: [entry],
+          outfile,
+          bundle: true,
+          format: 'esm',
+          platform: 'node',
+          plugins: [inlineAssets()],
+          logLevel: 'warning',
+        })
+        const { stdout } = await promisify(execFile)(node, [outfile, wasm])
+        check(JSON.parse(stdout) as FastReport, true)
+      } finally {
+        await rm(folder, { recursive: true, force: true })
+      }
+    })
+  }
+})
