@@ -199,14 +199,34 @@ describe('bertlet finetune', () => {
     expect(existsSync(at('refused'))).toBe(false)
   })
 
-  it('ends with 130 at ctrl-C', async () => {
+  it('saves and ends with 130 at ctrl-C, and --resume comes to the bits of a run that was left alone', async () => {
     const output = at('interrupted')
-    const args = ['finetune', at('train.tsv'), '--model', at('model'), '--output', output, '--threads', '1', '--num-train-epochs', '9999']
-    const child = start([...args, '--logging-steps', '1'])
+    const args = (folder: string): string[] => [
+      'finetune',
+      at('train.tsv'),
+      '--model',
+      at('model'),
+      '--output',
+      folder,
+      '--threads',
+      '1',
+      '--max-steps',
+      '300',
+      '--logging-steps',
+      '1',
+    ]
+    const child = start(args(output))
     while (!existsSync(path.join(output, 'log.jsonl'))) await setTimeout(20)
     child.kill('SIGINT')
     const result = await ended(child)
     expect(result).toMatchObject({ code: 130, stderr: expect.stringMatching(/interrupted after step \d+.*--resume goes on/) as string })
+    const step = Number(/after step (\d+)/.exec(result.stderr)![1])
+    expect(existsSync(path.join(output, `checkpoint-${step}`, 'model.safetensors'))).toBe(true)
+    expect(existsSync(path.join(output, 'model.safetensors'))).toBe(false)
+    expect(await bertlet([...args(output), '--resume'])).toMatchObject({ code: 0 })
+    expect(await bertlet(args(at('alone')))).toMatchObject({ code: 0 })
+    const [a, b] = await Promise.all([output, at('alone')].map((folder) => readFile(path.join(folder, 'model.safetensors'))))
+    expect(a!.equals(b!)).toBe(true)
   })
 })
 

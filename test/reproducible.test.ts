@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest'
 import { inlineAssets } from '../scripts/assets.mjs'
 import '../src/index.node.ts'
 import { GOLDEN_HASH, outputHash, REPRODUCIBLE_CASES } from './conformance/reproducible.ts'
+import { TRAINED_CASES, TRAINED_HASH } from './conformance/trained.ts'
 import { ensureNodes } from './support/node-versions.ts'
 
 describe('the same bits', () => {
@@ -24,15 +25,17 @@ describe('the same bits under other Node versions', async () => {
       const folder = await mkdtemp(path.join(tmpdir(), 'bertlet-'))
       try {
         const outfile = path.join(folder, 'main.mjs')
-        const conformance = path.join(import.meta.dirname, 'conformance/reproducible.ts')
+        const conformance = (file: string): string => JSON.stringify(path.join(import.meta.dirname, 'conformance', file))
         const entry = path.join(folder, 'entry.ts')
         await writeFile(
           entry,
           `import ${JSON.stringify(path.join(import.meta.dirname, '../src/index.node.ts'))}
-import { outputHash, REPRODUCIBLE_CASES } from ${JSON.stringify(conformance)}
-const hashes = []
+import { outputHash, REPRODUCIBLE_CASES } from ${conformance('reproducible.ts')}
+import { TRAINED_CASES, trainedHash } from ${conformance('trained.ts')}
+const [hashes, trained] = [[], []]
 for (const options of Object.values(REPRODUCIBLE_CASES)) hashes.push(await outputHash(options))
-console.log(JSON.stringify(hashes))`,
+for (const options of Object.values(TRAINED_CASES)) trained.push(await trainedHash(options))
+console.log(JSON.stringify({ hashes, trained }))`,
         )
         await build({
           entryPoints: [entry],
@@ -44,7 +47,10 @@ console.log(JSON.stringify(hashes))`,
           logLevel: 'warning',
         })
         const { stdout } = await promisify(execFile)(node, [outfile])
-        expect(JSON.parse(stdout)).toEqual(Object.values(REPRODUCIBLE_CASES).map(() => GOLDEN_HASH))
+        expect(JSON.parse(stdout)).toEqual({
+          hashes: Object.values(REPRODUCIBLE_CASES).map(() => GOLDEN_HASH),
+          trained: Object.values(TRAINED_CASES).map(() => TRAINED_HASH),
+        })
       } finally {
         await rm(folder, { recursive: true, force: true })
       }

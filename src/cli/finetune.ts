@@ -31,7 +31,6 @@ export interface FinetuneOptions extends TrainingRunOptions, ColumnOptions {
   readonly metricForBestModel?: string
   readonly earlyStoppingPatience?: number
   readonly headOnly?: boolean
-  readonly gradientCheckpointing?: boolean
   readonly seed: number
 }
 
@@ -139,7 +138,6 @@ function argumentsOf(options: FinetuneOptions): TrainingArgumentsOptions {
     save_total_limit: options.saveTotalLimit,
     load_best_model_at_end: wantBest ?? false,
     ...(best && { metric_for_best_model: options.metricForBestModel ?? 'loss' }),
-    gradient_checkpointing: options.gradientCheckpointing ?? 'auto',
     seed: options.seed,
   }
 }

@@ -149,7 +149,6 @@ export function optimizerOptions(command: Command, learningRate: number): Comman
     .option('--logging-steps <n>', 'steps to a line of log.jsonl', wholeFrom(1), 50)
     .option('--eval-steps <n>', 'steps to an evaluation', wholeFrom(1))
     .option('--save-total-limit <n>', 'checkpoints that are kept', wholeFrom(1), 1)
-    .option('--gradient-checkpointing', 'compute activations twice, to save memory (default: when they would not fit otherwise)')
     .option('--seed <n>', 'of fresh weights, order and dropout', wholeFrom(0, Number.MAX_SAFE_INTEGER), 42)
     .option('--max-minutes <n>', 'stop and save when they are over', numberFrom(0))
     .option('--resume', 'go on from the newest checkpoint in --output, if there is one')

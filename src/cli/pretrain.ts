@@ -42,7 +42,6 @@ export interface PretrainOptions extends TrainingRunOptions, CorpusOptions {
   readonly evalSteps?: number
   readonly saveSteps: number
   readonly saveTotalLimit: number
-  readonly gradientCheckpointing?: boolean
   readonly seed: number
 }
 
@@ -184,7 +183,6 @@ function argumentsOf(options: PretrainOptions): TrainingArgumentsOptions {
     save_strategy: 'steps',
     save_steps: options.saveSteps,
     save_total_limit: options.saveTotalLimit,
-    gradient_checkpointing: options.gradientCheckpointing ?? 'auto',
     seed: options.seed,
   }
 }

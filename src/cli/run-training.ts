@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises'
 import { expected, Words } from '../errors.ts'
 import { openModel, type Source } from '../index.node.ts'
-import { Trainer, type LogEntry, type TrainerCallback, type TrainerControl, type TrainOutput } from '../training.ts'
+import { Trainer, type LogEntry, type TrainerCallback, type TrainOutput } from '../training.ts'
 import { sourceOptions, type ModelOptions } from './options.ts'
 import { columns } from './output.ts'
 import { openProgress, type Progress } from './progress.ts'
@@ -84,13 +84,6 @@ class Watch implements TrainerCallback {
     if (this.early === undefined || done >= total) return
     control.should_save = true
     control.should_training_stop = true
-  }
-
-  /** An epoch that was cut short is none. */
-  on_epoch_end = (_: unknown, __: unknown, control: TrainerControl): void => {
-    if (this.early === undefined) return
-    control.should_save = false
-    control.should_evaluate = false
   }
 
   on_evaluate: NonNullable<TrainerCallback['on_evaluate']> = (_, { global_step, epoch }, __, { metrics }) => {

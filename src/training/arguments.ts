@@ -62,8 +62,6 @@ export interface TrainingArgumentsOptions {
   readonly greater_is_better?: boolean
   /** 42: of the order of examples and of dropout. */
   readonly seed?: number
-  /** Whether activations are computed again in the backward pass; 'auto', the default, does it only when they would not fit otherwise. */
-  readonly gradient_checkpointing?: boolean | 'auto'
 }
 
 const STRATEGIES = ['no', 'steps', 'epoch']
@@ -90,7 +88,6 @@ const FALLBACK = {
   save_steps: 500,
   load_best_model_at_end: false,
   seed: 42,
-  gradient_checkpointing: 'auto',
 } as const satisfies TrainingArgumentsOptions
 
 const KNOWN: readonly string[] = [
@@ -179,7 +176,6 @@ function check(args: TrainingArguments): void {
   for (const name of ['logging_strategy', 'eval_strategy', 'save_strategy'] as const) choice(name, STRATEGIES)
   choice('load_best_model_at_end', [true, false])
   if (args.greater_is_better !== undefined) choice('greater_is_better', [true, false])
-  choice('gradient_checkpointing', [true, false, 'auto'])
   checkTogether(args)
 }
 

@@ -25,13 +25,7 @@ export interface HeadTrainingOptions extends AdamWOptions {
   readonly layer_lr_decay?: number
 }
 
-export const HEAD_TRAINING_OPTIONS: readonly (keyof HeadTrainingOptions)[] = [
-  ...ADAMW_OPTIONS,
-  'trainable',
-  'dropout',
-  'seed',
-  'layer_lr_decay',
-]
+const HEAD_TRAINING_OPTIONS: readonly (keyof HeadTrainingOptions)[] = [...ADAMW_OPTIONS, 'trainable', 'dropout', 'seed', 'layer_lr_decay']
 
 /** What a step began with. */
 export interface StepResult {

@@ -16,7 +16,7 @@ import {
 import { epochOrder, pick, type DataCollator, type Dataset } from './dataset.ts'
 import { countTokens } from './evaluation.ts'
 import { Checkpoints } from './checkpoint.ts'
-import { HEAD_TRAINING_OPTIONS, HeadTraining, type TrainingInputs } from './head-training.ts'
+import { HeadTraining, type TrainingInputs } from './head-training.ts'
 import { Log } from './log.ts'
 import { learningRateAt } from './schedule.ts'
 
@@ -116,7 +116,6 @@ export class TrainingLoop<F> {
       max_grad_norm: args.max_grad_norm,
       optim: args.optim,
       layer_lr_decay: args.layer_lr_decay,
-      ...(HEAD_TRAINING_OPTIONS.includes('gradient_checkpointing' as never) && { gradient_checkpointing: args.gradient_checkpointing }),
       ...(trainable && { trainable }),
     })
   }
@@ -141,7 +140,7 @@ export class TrainingLoop<F> {
     }
     const seconds = Math.max(performance.now() - began, 1e-3) / 1000
     const steps = state.global_step - first
-    const training_loss = position.total_loss / Math.max(1, state.global_step)
+    const training_loss = (position.total_loss + position.loss_sum) / Math.max(1, state.global_step)
     const metrics = {
       train_runtime: seconds,
       train_samples_per_second: Math.min(steps * this.batch, parts.dataset.length * state.num_train_epochs) / seconds,
@@ -218,7 +217,8 @@ export class TrainingLoop<F> {
       await this.step(order.subarray(position.step * batch, (position.step + 1) * batch))
       if (control.should_epoch_stop || control.should_training_stop) break
     }
-    // An epoch that max_steps cuts has its end too.
+    // A training that is stopped amid an epoch goes on there when it is resumed; one that max_steps cuts has its end too.
+    if (control.should_training_stop && position.step < this.stepsPerEpoch && state.global_step < state.max_steps) return
     position.epoch++
     position.step = 0
     this.flow('epoch')

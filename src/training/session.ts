@@ -40,8 +40,6 @@ export class TrainingSession {
   private readonly losses: readonly Tensor[]
   private readonly held: string[] = []
   private readonly key: string
-  /** Whether gradients hold anything: the optimizer leaves zeros. */
-  private dirty = false
   private measured: GradientNorms | undefined
 
   /** `build` makes the forward and returns the losses, states of one value that it adds to; it is called once. */
@@ -85,15 +83,13 @@ export class TrainingSession {
     await this.engine.exclusively(async () => {
       for (const { name } of this.losses) this.engine.store.write(name, Float32Array.of(0))
     })
-    // After an update they are zero already.
-    if (this.dirty) await this.run('zero', NO_DIMS, this.zeroing, NO_DIMS, {})
-    this.dirty = false
+    // Always: another training of the same parameters may have left something in them.
+    await this.run('zero', NO_DIMS, this.zeroing, NO_DIMS, {})
     this.measured = undefined
   }
 
   /** Forward and backward of one chunk: adds to losses and gradients. */
   accumulate(bound: Dims, dims: Dims, inputs: Inputs, signal?: AbortSignal): Promise<void> {
-    this.dirty = true
     this.measured = undefined
     return this.run(`step.${Object.values(bound).join('.')}`, bound, this.step, dims, inputs, signal)
   }
@@ -117,7 +113,6 @@ export class TrainingSession {
   async update(learningRate: number, gradientScale = 1): Promise<void> {
     await this.norms()
     await this.run('update', NO_DIMS, this.optimizer, NO_DIMS, { [SCALARS]: this.scalars.next(learningRate, gradientScale) })
-    this.dirty = false
     this.measured = undefined
   }
 

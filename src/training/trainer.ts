@@ -66,8 +66,7 @@ const OPTIONS: readonly (keyof TrainerOptions)[] = [
  *       model,
  *       args: { output_dir: 'out', num_train_epochs: 3, per_device_train_batch_size: 32, warmup_ratio: 0.1, eval_strategy: 'epoch' },
  *       train_dataset: [{ input_ids: [101, 2204, 102], label: 1 }, { input_ids: [101, 2919, 102], label: 0 }],
- *       eval_dataset,
- *       compute_metrics: ({ predictions, label_ids }) => ({ accuracy: accuracy(predictions, label_ids) }),
+ *       eval_dataset: [{ input_ids: [101, 2307, 102], label: 1 }],
  *     })
  *     await trainer.train()
  *     await trainer.saveModel('my-model')
