@@ -14,7 +14,7 @@ const { values, positionals } = parseArgs({
   options: {
     output: { type: 'string', default: 'pretraining-results' },
     seeds: { type: 'string', default: '1,2,3' },
-    steps: { type: 'string', default: '4000' },
+    steps: { type: 'string', default: '2500' },
     batch: { type: 'string', default: '16' },
     length: { type: 'string', default: '64' },
     rate: { type: 'string', default: '1e-3' },
