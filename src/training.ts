@@ -25,6 +25,8 @@ export {
   type StepResult,
   type TrainingInputs,
 } from './training/head-training.ts'
+export type { MemoryOptions, TrainingMemory } from './training/memory.ts'
+export type { BatchShape } from './training/shape.ts'
 export type { AdamWOptions, OptimizerCounters } from './training/optimizer.ts'
 export { learningRateAt, type Schedule, type SchedulerType } from './training/schedule.ts'
 export { trainWordPiece, type WordPieceProgress, type WordPieceTrainerOptions } from './training/wordpiece.ts'

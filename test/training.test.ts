@@ -6,6 +6,7 @@ import { activation, crossEntropy, embedding, layerNorm, linear } from '../src/g
 import { OFFSETS, TOKENS, type Dims, type Tensor } from '../src/graph/tensor.ts'
 import '../src/index.node.ts'
 import { encoderLayer, Parameters } from '../src/models/bert.ts'
+import { trainingGraphs } from '../src/training/graphs.ts'
 import { TrainingSession } from '../src/training/session.ts'
 import { readGolden, type Golden } from './support/golden.ts'
 
@@ -95,7 +96,11 @@ function batch(first: number, last: number): Batch {
 async function start(threads: number, layout: 'panel' | 'rows' = 'panel'): Promise<{ engine: Engine; session: TrainingSession }> {
   const engine = await Engine.create(threads)
   const { lr: _, ...options } = golden.json.adamw as { lr: number; betas: [number, number]; eps: number; weight_decay: number }
-  const session = new TrainingSession(engine, (g) => build(g, layout), options)
+  const session = new TrainingSession(
+    engine,
+    trainingGraphs((g) => build(g, layout), options),
+  )
+  await session.prepare(batch(0, 3).dims)
   for (const tensor of session.trained.keys()) {
     engine.store.write(tensor.name, golden.tensors.get(`initial.${tensor.name}`)!.data as Float32Array)
   }
@@ -116,7 +121,7 @@ async function train(
     await session.zero()
     for (const [first, last] of chunks) {
       const { dims, inputs } = batch(first, last)
-      await session.accumulate(whole.dims, dims, { ...inputs, scale: Float32Array.of(1 / whole.labels) })
+      await session.accumulate(dims, { ...inputs, scale: Float32Array.of(1 / whole.labels) })
     }
     losses.push(session.loss())
     if (step === 0) for (const { name } of session.trained.keys()) gradients.set(name, session.gradient(name))
@@ -156,7 +161,7 @@ describe('the first gradients', () => {
     const { dims, inputs, labels } = batch(0, 3)
     const loss = async (): Promise<number> => {
       await session.zero()
-      await session.accumulate(dims, dims, { ...inputs, scale: Float32Array.of(1 / labels) })
+      await session.accumulate(dims, { ...inputs, scale: Float32Array.of(1 / labels) })
       return session.loss()
     }
     await loss()

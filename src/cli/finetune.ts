@@ -130,6 +130,7 @@ function argumentsOf(options: FinetuneOptions): TrainingArgumentsOptions {
     max_grad_norm: options.maxGradNorm,
     lr_scheduler_type: options.lrSchedulerType,
     layer_lr_decay: options.layerLrDecay,
+    ...(options.gradientCheckpointing && { gradient_checkpointing: true }),
     logging_steps: options.loggingSteps,
     eval_strategy: held === undefined ? 'no' : evalSteps === undefined ? 'epoch' : 'steps',
     ...(evalSteps !== undefined && { eval_steps: evalSteps }),

@@ -145,6 +145,10 @@ export function optimizerOptions(command: Command, learningRate: number): Comman
         .choices(['linear', 'cosine', 'constant', 'constant_with_warmup'])
         .default('linear'),
     )
+    .option(
+      '--gradient-checkpointing',
+      'compute activations again in the backward pass: less memory, the same result (default: when it would not fit otherwise)',
+    )
     .option('--dropout <p>', "of hidden states and attention (default: the model's)", numberFrom(0, 0.99))
     .option('--logging-steps <n>', 'steps to a line of log.jsonl', wholeFrom(1), 50)
     .option('--eval-steps <n>', 'steps to an evaluation', wholeFrom(1))

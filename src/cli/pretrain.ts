@@ -177,6 +177,7 @@ function argumentsOf(options: PretrainOptions): TrainingArgumentsOptions {
     weight_decay: options.weightDecay,
     max_grad_norm: options.maxGradNorm,
     lr_scheduler_type: options.lrSchedulerType,
+    ...(options.gradientCheckpointing && { gradient_checkpointing: true }),
     logging_steps: options.loggingSteps,
     ...((options.eval ?? options.holdOut) !== undefined &&
       options.evalSteps !== undefined && { eval_strategy: 'steps', eval_steps: options.evalSteps }),

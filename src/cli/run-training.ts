@@ -14,6 +14,7 @@ export interface TrainingRunOptions extends ModelOptions {
   readonly json?: boolean
   readonly dropout?: number
   readonly maxMinutes?: number
+  readonly gradientCheckpointing?: boolean
 }
 
 /** A folder that holds another run is not mixed with this one. */

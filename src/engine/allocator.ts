@@ -41,6 +41,19 @@ export class Allocator {
     this.free.splice(index + 1, 1)
   }
 
+  /** Where the last byte in use would be, plus one, if these were released and those allocated; nothing changes. Memory has no end here. */
+  rehearse(released: readonly number[], sizes: readonly number[]): number {
+    const trial = new Allocator(0, 0)
+    trial.free.splice(0, 1, ...this.free.map((hole) => ({ ...hole })))
+    for (const [start, size] of this.sizes) trial.sizes.set(start, size)
+    const last = trial.free.at(-1)
+    if (last !== undefined && last.start >= this.top) last.end = Infinity
+    else trial.free.push({ start: this.top, end: Infinity })
+    for (const start of released) trial.release(start)
+    for (const size of sizes) trial.allocate(size)
+    return trial.top
+  }
+
   /** Bytes in use. */
   get used(): number {
     let sum = 0

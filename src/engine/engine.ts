@@ -93,6 +93,24 @@ export class Engine {
     }
   }
 
+  /**
+   * Where the memory would end with `sizes` more and an arena of at least `arena` bytes, allocated in this order, once the programs whose keys
+   * begin with `forgotten` are gone. Nothing changes; makeRoom() does what it says of releasing.
+   */
+  rehearse(forgotten: string, sizes: readonly number[], arena: number): number {
+    const released = [...this.programs].filter(([key]) => key.startsWith(forgotten)).map(([, { address }]) => address)
+    if (this.arenaBytes >= arena) return this.store.rehearse(released, sizes)
+    return this.store.rehearse(this.arena ? [...released, this.arena.address] : released, [...sizes, arena])
+  }
+
+  /** Drops the programs whose keys begin so, and an arena of fewer than `arena` bytes: what comes next takes their place. */
+  makeRoom(forgotten: string, arena: number): void {
+    this.forget(forgotten)
+    if (this.arena === undefined || this.arena.bytes >= arena) return
+    this.store.release(this.arena.address)
+    this.arena = undefined
+  }
+
   get arenaBytes(): number {
     return this.arena?.bytes ?? 0
   }
@@ -133,7 +151,7 @@ export class Engine {
   ): Promise<void> {
     const { store } = this
     const { plan, address } = program
-    const arena = this.reserve(plan)
+    const arena = this.reserve(runBytes(plan, this.threads))
     const slots = store.view(Int32Array, address, Layout.Slots)
     slots[Slot.Arena] = arena
     slots[Slot.Scratch] = arena + alignUp(plan.arenaBytes)
@@ -165,8 +183,7 @@ export class Engine {
   }
 
   /** One arena for all plans of the store, as large as the largest needs. */
-  private reserve(plan: Plan): number {
-    const bytes = runBytes(plan, this.threads)
+  reserve(bytes: number): number {
     if (this.arena !== undefined && this.arena.bytes >= bytes) return this.arena.address
     if (this.arena !== undefined) this.store.release(this.arena.address)
     this.arena = undefined

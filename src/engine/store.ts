@@ -7,6 +7,8 @@ import { build, buildNow, type Build, type Precision } from './build.ts'
 import { emptyMemory, instantiate, instantiateNow, MAX_BYTES, type Kernels } from './module.ts'
 
 const PAGE = 65536
+/** That leave or enter a panel at a time. */
+const COPIED_WORDS = 65536
 
 /** A named tensor that lives as long as someone holds it. */
 export interface Weight {
@@ -88,6 +90,22 @@ export class Store {
     }
   }
 
+  /** As the allocator's. */
+  rehearse(released: readonly number[], sizes: readonly number[]): number {
+    return this.allocator.rehearse(released, sizes)
+  }
+
+  /** Grows the memory to hold `bytes` in all, so that what is allocated below needs no growth; false if it cannot. */
+  grow(bytes: number): boolean {
+    const pages = Math.ceil(bytes / PAGE) - this.bytes / PAGE
+    try {
+      if (pages > 0) this.memory.grow(pages)
+      return true
+    } catch {
+      return false
+    }
+  }
+
   release(address: number): void {
     this.allocator.release(address)
   }
@@ -127,6 +145,10 @@ export class Store {
     this.release(weight.address)
   }
 
+  has(name: string): boolean {
+    return this.weights.has(name)
+  }
+
   get(name: string): Weight {
     const weight = this.weights.get(name)
     if (weight === undefined) throw new BertletError('internal', `the store has no weight ${name}`)
@@ -145,15 +167,15 @@ export class Store {
 
   /** A weight's values as f32 rows, copied out. */
   read(name: string): Float32Array<ArrayBuffer> {
-    const weight = this.get(name)
+    const { address, ...weight } = this.get(name)
     const { n, k, mode } = packing(weight)
-    const target = this.allocate(n * k * 4, `a copy of ${name}`)
-    try {
-      this.kernels.unpackRows(weight.address, target, 0, n, k, mode)
-      return this.view(Float32Array, target, n * k).slice()
-    } finally {
-      this.release(target)
-    }
+    if (mode === TableMode.Rows) return this.view(Float32Array, address, n * k).slice()
+    const values = new Float32Array(n * k)
+    this.inPieces(name, n, k, (target, row0, rows) => {
+      this.kernels.unpackRows(address, target, row0, rows, k, mode)
+      values.set(this.view(Float32Array, target, rows * k), row0 * k)
+    })
+    return values
   }
 
   /** Sets a weight from f32 rows. */
@@ -166,12 +188,22 @@ export class Store {
   /** Sets whole rows of a weight, from `row0` on. */
   writeRows(name: string, row0: number, values: Float32Array): void {
     const weight = this.get(name)
-    const source = this.allocate(values.byteLength, `a copy of ${name}`)
+    const { k, mode } = packing(weight)
+    if (mode === TableMode.Rows) return this.view(Float32Array, weight.address + row0 * k * 4, values.length).set(values)
+    this.inPieces(name, values.length / k, k, (source, row, rows) => {
+      this.view(Float32Array, source, rows * k).set(values.subarray(row * k, (row + rows) * k))
+      this.pack(weight, FileType.F32, source, row0 + row, rows)
+    })
+  }
+
+  /** Calls `work` with room for some rows at a time, so that a copy of a large weight needs little memory. */
+  private inPieces(name: string, n: number, k: number, work: (at: number, row0: number, rows: number) => void): void {
+    const rows = Math.min(n, 8 * Math.max(1, Math.floor(COPIED_WORDS / (8 * k))))
+    const at = this.allocate(rows * k * 4, `a part of a copy of ${name}`)
     try {
-      this.view(Float32Array, source, values.length).set(values)
-      this.pack(weight, FileType.F32, source, row0, values.length / packing(weight).k)
+      for (let row = 0; row < n; row += rows) work(at, row, Math.min(rows, n - row))
     } finally {
-      this.release(source)
+      this.release(at)
     }
   }
 

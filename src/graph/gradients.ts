@@ -12,6 +12,8 @@ export interface GradientOptions {
 export const gradientName = (parameter: string): string => `${parameter}.grad`
 
 export interface Gradients {
+  /** Nodes of the forward; behind them stand those of the backward pass. */
+  readonly forward: number
   /** The gradient of every trained parameter. */
   readonly trained: ReadonlyMap<Tensor, Tensor>
   /** What is to be added to a gradient when the last chunk is through. */
@@ -25,6 +27,7 @@ export interface Gradients {
  */
 export function gradients(graph: Graph, losses: readonly Tensor[], { trainable = () => true }: GradientOptions = {}): Gradients {
   const forward = [...graph.nodes]
+  const count = forward.length
   const needed = needsGradient(forward, trainable)
   const found = new Map<Tensor, Tensor>()
   const trained = new Map<Tensor, Tensor>()
@@ -69,7 +72,7 @@ export function gradients(graph: Graph, losses: readonly Tensor[], { trainable =
     if (node.grad === undefined) throw new Error(`op ${node.op} has no gradient`)
     node.grad({ graph, dy, into, pass })
   }
-  return { trained, shares }
+  return { forward: count, trained, shares }
 }
 
 /** Everything that depends on a trained parameter. */

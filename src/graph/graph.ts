@@ -26,6 +26,8 @@ export interface Node {
   /** The tensor whose gradient the rule starts from. */
   readonly output?: Tensor
   readonly grad?: (backward: Backward) => void
+  /** Of the forward: nodes of one segment can be computed again from what goes in, see recompute.ts. */
+  readonly segment?: number
 }
 
 /** Records in order, over symbolic tensors: touches no memory. */
@@ -34,6 +36,11 @@ export class Graph {
   readonly outputs = new Map<string, Tensor>()
   readonly tensors: Tensor[] = []
   private readonly named = new Map<string, Tensor>()
+  private segments = 0
+  private current: number | undefined
+
+  /** `own` stands before the names of its states: graphs that share a store keep theirs apart. */
+  constructor(private readonly own = '') {}
 
   /** An i32 or f32 tensor that the host fills before each run. */
   input(name: string, shape: readonly Dim[], dtype: Tensor['dtype'] = 'i32'): Tensor {
@@ -45,7 +52,8 @@ export class Graph {
   }
 
   state(name: string, shape: readonly number[], layout: Layout = 'rows'): Tensor {
-    return this.once(name, () => this.tensor('state', name, shape, layout))
+    const full = this.own + name
+    return this.once(full, () => this.tensor('state', full, shape, layout))
   }
 
   value(shape: readonly Dim[], layout: Layout = 'rows', name = ''): Tensor {
@@ -58,7 +66,26 @@ export class Graph {
   }
 
   add(node: Node): void {
-    this.nodes.push(node)
+    this.nodes.push(this.current === undefined ? node : { ...node, segment: this.current })
+  }
+
+  /** What `build` adds is one segment. */
+  segment<T>(build: () => T): T {
+    this.current = this.segments++
+    try {
+      return build()
+    } finally {
+      this.current = undefined
+    }
+  }
+
+  /** The same tensors and outputs, and no nodes. */
+  bare(): Graph {
+    const graph = new Graph(this.own)
+    graph.tensors.push(...this.tensors)
+    for (const [name, tensor] of this.named) graph.named.set(name, tensor)
+    for (const [name, tensor] of this.outputs) graph.outputs.set(name, tensor)
+    return graph
   }
 
   private tensor(kind: Kind, name: string, shape: readonly Dim[], layout: Layout, dtype: Tensor['dtype'] = 'f32'): Tensor {

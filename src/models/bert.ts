@@ -108,7 +108,8 @@ export function bert(g: Graph, config: BertConfig, trunk: TrunkLayout, { embeds 
   const hidden = [drop ? drop.tokens(first, config.hidden_dropout_prob) : first]
   const attentions: Tensor[] = []
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
-    const { output, probabilities } = encoderLayer(g, config, `encoder.layer.${layer}`, hidden.at(-1)!, offsets, options)
+    const x = hidden.at(-1)!
+    const { output, probabilities } = g.segment(() => encoderLayer(g, config, `encoder.layer.${layer}`, x, offsets, options))
     hidden.push(output)
     if (probabilities) attentions.push(probabilities)
   }

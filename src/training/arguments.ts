@@ -40,6 +40,11 @@ export interface TrainingArgumentsOptions {
   readonly optim?: 'adamw_torch' | 'adamw_bert'
   /** 1: each layer's rate is that of the layer above it times this. */
   readonly layer_lr_decay?: number
+  /**
+   * 'auto': each encoder layer's activations are computed again in the backward pass only when they would not fit in memory otherwise. A third more
+   * work, far less memory, the same bits.
+   */
+  readonly gradient_checkpointing?: boolean | 'auto'
   /** 'steps'. */
   readonly logging_strategy?: IntervalStrategy
   /** 500. */
@@ -82,6 +87,7 @@ const FALLBACK = {
   warmup_steps: 0,
   optim: 'adamw_torch',
   layer_lr_decay: 1,
+  gradient_checkpointing: 'auto',
   logging_strategy: 'steps',
   logging_steps: 500,
   eval_strategy: 'no',
@@ -173,6 +179,7 @@ function check(args: TrainingArguments): void {
   number('warmup_steps', 'a whole number of steps, or a share below 1', (x) => x >= 0 && (x < 1 || Number.isInteger(x)))
   choice('lr_scheduler_type', SCHEDULES)
   choice('optim', ['adamw_torch', 'adamw_bert'])
+  choice('gradient_checkpointing', [true, false, 'auto'])
   for (const name of ['logging_strategy', 'eval_strategy', 'save_strategy'] as const) choice(name, STRATEGIES)
   choice('load_best_model_at_end', [true, false])
   if (args.greater_is_better !== undefined) choice('greater_is_better', [true, false])

@@ -1,20 +1,24 @@
-import type { Tensor as Symbolic } from '../graph/tensor.ts'
+import { alignUp } from '../engine/allocator.ts'
 import { BertletError, checkOptions, expected } from '../errors.ts'
-import { chunks, packBatch, roundUp, type PackedBatch } from '../models/batch.ts'
-import { flattenChoices, type ChoiceInputs } from '../models/choices.ts'
+import type { Tensor as Symbolic } from '../graph/tensor.ts'
 import { chunkInputs } from '../models/collect.ts'
 import { dropoutInputs } from '../models/dropout.ts'
 import type { Loaded } from '../models/load.ts'
-import { lossInputs, lossKey, lossScales, lossTerms, type LossTerm } from '../models/losses.ts'
-import type { BertPreTrainedModel, ModelInputs } from '../models/model.ts'
-import type { Selection } from '../models/selection.ts'
+import { lossInputs, lossKey, lossScales, type LossTerm } from '../models/losses.ts'
+import type { BertPreTrainedModel } from '../models/model.ts'
 import { lossGraph } from '../models/variant.ts'
 import { toHuggingFace } from '../weights/names.ts'
+import { trainingGraphs, type TrainingGraphs } from './graphs.ts'
+import { chooseMemory, memoryDefaults, takeMemory, type MemoryOptions, type MemoryRequest, type TrainingMemory } from './memory.ts'
 import { ADAMW_OPTIONS, adamWDefaults, clipFactor, layerScale, moments, type AdamW } from './optimizer.ts'
 import type { AdamWOptions, OptimizerCounters } from './optimizer.ts'
+import { boundOf, prepare, within, type Prepared, type TrainingInputs } from './prepared.ts'
 import { TrainingSession, type GradientNorms } from './session.ts'
+import { inputsOfShape, type BatchShape } from './shape.ts'
 
-export interface HeadTrainingOptions extends AdamWOptions {
+export type { TrainingInputs } from './prepared.ts'
+
+export interface HeadTrainingOptions extends AdamWOptions, MemoryOptions {
   /** Which parameters are trained, by Hugging Face's names without `bert.`; all by default. */
   readonly trainable?: (name: string) => boolean
   /** Whether the config's dropout is on; true by default. */
@@ -25,7 +29,15 @@ export interface HeadTrainingOptions extends AdamWOptions {
   readonly layer_lr_decay?: number
 }
 
-const HEAD_TRAINING_OPTIONS: readonly (keyof HeadTrainingOptions)[] = [...ADAMW_OPTIONS, 'trainable', 'dropout', 'seed', 'layer_lr_decay']
+const HEAD_TRAINING_OPTIONS: readonly (keyof HeadTrainingOptions)[] = [
+  ...ADAMW_OPTIONS,
+  'trainable',
+  'dropout',
+  'seed',
+  'layer_lr_decay',
+  'gradient_checkpointing',
+  'max_memory',
+]
 
 /** What a step began with. */
 export interface StepResult {
@@ -46,25 +58,24 @@ export interface OptimizerState {
 /** Gives the values of a state, [N][K] in rows. */
 export type StateReader = (name: string, shape: readonly number[]) => Float32Array | Promise<Float32Array>
 
-/** A part of a step: inputs with labels, as the model is called with. */
-export type TrainingInputs = ModelInputs | ChoiceInputs
-
-interface Prepared {
-  readonly batch: PackedBatch
-  readonly terms: readonly LossTerm[]
-  readonly selection: Selection | undefined
-  readonly group: number
-}
+let nextId = 1
 
 /**
  * Trains a model on labelled batches. A step may come in parts: its loss and gradients are those of the undivided batch, to the bit, however it
- * is cut. The heads that score words compute labelled positions only.
+ * is cut. The heads that score words compute labelled positions only. Gradients and moments are its own: two trainings of one model, or of two heads on
+ * one trunk, each step the same weights without touching each other's.
  */
 export class HeadTraining {
   private readonly loaded: Loaded
   private readonly adamW: AdamW
-  private session: TrainingSession | undefined
+  private readonly memory: Required<MemoryOptions>
+  /** Before the names of its states. */
+  private readonly own = `training${nextId++}/`
+  private graphs: TrainingGraphs | undefined
   private key = ''
+  private session: TrainingSession | undefined
+  private taken: TrainingMemory | undefined
+  private turn: Promise<unknown> = Promise.resolve()
   /** What restore() was given, until there is a session to take it. */
   private restored: { read: StateReader; counters: OptimizerCounters } | undefined
 
@@ -73,10 +84,34 @@ export class HeadTraining {
     private readonly options: HeadTrainingOptions = {},
   ) {
     checkOptions('HeadTraining', options, HEAD_TRAINING_OPTIONS)
-    const { trainable: _, dropout: __, seed: ___, layer_lr_decay: decay = 1, ...adamW } = options
+    const { layer_lr_decay: decay = 1 } = options
     if (!(decay > 0 && decay <= 1)) throw expected('layer_lr_decay', 'a number above 0, at most 1', decay)
-    this.adamW = adamWDefaults(adamW)
+    this.adamW = adamWDefaults(options)
+    this.memory = memoryDefaults(options)
     this.loaded = model.loaded
+  }
+
+  /**
+   * The bytes that training will take, model and all, by the planner that lays them out; nothing is allocated.
+   *
+   *     const { total, gradient_checkpointing } = HeadTraining.estimate(model, {}, { batch_size: 32, sequence_length: 128 })
+   *
+   * @param of the size of a batch, or a step's inputs; by default a full chunk, as the model's `budget` has it.
+   */
+  static estimate(
+    model: BertPreTrainedModel,
+    options: HeadTrainingOptions = {},
+    of: BatchShape | TrainingInputs | readonly TrainingInputs[] = {},
+  ): TrainingMemory {
+    const training = new HeadTraining(model, options)
+    const given = Array.isArray(of) || 'input_ids' in of || 'inputs_embeds' in of
+    const parts = training.prepared(given ? (of as TrainingInputs) : inputsOfShape(model.loaded, of as BatchShape))
+    return chooseMemory(model.loaded.engine, training.request(parts))
+  }
+
+  /** The bytes that training takes; undefined before the first step. */
+  info(): TrainingMemory | undefined {
+    return this.taken
   }
 
   /**
@@ -90,11 +125,13 @@ export class HeadTraining {
     { signal }: { signal?: AbortSignal } = {},
   ): Promise<StepResult> {
     if (!(learningRate >= 0 && learningRate < Infinity)) throw expected('the learning rate', 'a number of 0 or more', learningRate)
-    const session = await this.accumulate(inputs, signal)
-    const [loss, norms] = [session.loss(), await session.norms()]
-    if (!Number.isFinite(loss) || !Number.isFinite(norms.total)) throw this.notFinite(loss, norms)
-    await session.update(learningRate, clipFactor(norms.total, this.adamW))
-    return { loss, grad_norm: norms.total }
+    return this.inTurn(async () => {
+      const session = await this.accumulate(inputs, signal)
+      const [loss, norms] = [session.loss(), await session.norms()]
+      if (!Number.isFinite(loss) || !Number.isFinite(norms.total)) throw this.notFinite(loss, norms)
+      await session.update(learningRate, clipFactor(norms.total, this.adamW))
+      return { loss, grad_norm: norms.total }
+    })
   }
 
   /** How far the optimizer is. Its steps are also what masks of dropout are drawn from. */
@@ -118,7 +155,7 @@ export class HeadTraining {
 
   /** The loss that the next step would begin with, its masks of dropout included; nothing is updated. */
   async loss(inputs: TrainingInputs | readonly TrainingInputs[], { signal }: { signal?: AbortSignal } = {}): Promise<number> {
-    return (await this.accumulate(inputs, signal)).loss()
+    return this.inTurn(async () => (await this.accumulate(inputs, signal)).loss())
   }
 
   /** The gradient of every trained parameter, [N][K] in rows, by its name; nothing is updated. */
@@ -126,79 +163,106 @@ export class HeadTraining {
     inputs: TrainingInputs | readonly TrainingInputs[],
     { signal }: { signal?: AbortSignal } = {},
   ): Promise<Map<string, Float32Array>> {
-    const session = await this.accumulate(inputs, signal)
-    const { place } = this.loaded
-    return new Map(
-      [...session.trained.keys()].map(({ name }) => [
-        place !== '' && name.startsWith(place) ? name.slice(place.length) : name,
-        session.gradient(name),
-      ]),
-    )
+    return this.inTurn(async () => {
+      const session = await this.accumulate(inputs, signal)
+      const { place } = this.loaded
+      return new Map(
+        [...session.trained.keys()].map(({ name }) => [
+          place !== '' && name.startsWith(place) ? name.slice(place.length) : name,
+          session.gradient(name),
+        ]),
+      )
+    })
   }
 
   /** Gives gradients and moments back. */
   async dispose(): Promise<void> {
     await this.session?.dispose()
     this.session = undefined
+    this.taken = undefined
+  }
+
+  /** A step asked for while another runs waits for it. */
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.turn.then(work)
+    this.turn = result.catch(() => {})
+    return result
   }
 
   private async accumulate(inputs: TrainingInputs | readonly TrainingInputs[], signal: AbortSignal | undefined): Promise<TrainingSession> {
-    const parts = (Array.isArray(inputs) ? (inputs as readonly TrainingInputs[]) : [inputs as TrainingInputs]).map((part) =>
-      this.prepare(part),
-    )
-    const [first] = parts
-    if (first === undefined) throw expected('step', 'at least one batch', inputs)
-    const session = this.sessionFor(first)
+    const parts = this.prepared(inputs)
+    const { terms } = parts[0]!
+    const session = await this.sessionFor(parts)
     await this.takeRestored(session)
     // The step's label counts are those of all its parts together.
-    const scales = lossScales(
-      first.terms.map((term, i) => ({ ...term, count: parts.reduce((sum, { terms }) => sum + terms[i]!.count, 0) })),
-    )
+    const scales = lossScales(terms.map((term, i) => ({ ...term, count: parts.reduce((sum, part) => sum + part.terms[i]!.count, 0) })))
     await session.zero()
     let examples = 0
-    for (const { batch, terms, selection, group } of parts) {
-      const spans = terms.some(({ kind }) => kind === 'span')
-      for (const chunk of chunks(batch, this.loaded.budget, { selection, group, spans })) {
+    for (const { batch, terms, selection, chunks } of parts) {
+      for (const chunk of chunks) {
         const values = {
           ...chunkInputs(batch, chunk, selection),
           ...lossInputs(terms, scales, batch, chunk, selection),
           ...dropoutInputs(batch, chunk, examples, this.options.seed ?? 0, session.counters.steps),
         }
-        await session.accumulate(roundUp(chunk.dims), chunk.dims, values, signal)
+        await session.accumulate(chunk.dims, values, signal)
       }
       examples += batch.rows
     }
     return session
   }
 
-  private prepare(inputs: TrainingInputs): Prepared {
-    const { head, config } = this.loaded
+  private prepared(inputs: TrainingInputs | readonly TrainingInputs[]): Prepared[] {
     this.loaded.assertLive()
-    const many = head.architecture === 'BertForMultipleChoice'
-    const { choices: group, flat } = many ? flattenChoices(inputs as ChoiceInputs) : { choices: 1, flat: inputs as ModelInputs }
-    const batch = packBatch(flat, config)
-    const terms = lossTerms(head.architecture, config, flat, batch, group)
-    if (terms.length === 0) throw expected(`training ${head.architecture}`, 'labels in every batch', inputs)
-    return { batch, terms, group, selection: head.decodes ? labelled(terms, batch) : undefined }
+    const list = Array.isArray(inputs) ? (inputs as readonly TrainingInputs[]) : [inputs as TrainingInputs]
+    if (list.length === 0) throw expected('step', 'at least one batch', inputs)
+    const parts = list.map((part) => prepare(this.loaded, part))
+    this.key ||= keyOf(parts[0]!)
+    const odd = parts.find((part) => keyOf(part) !== this.key)
+    if (odd === undefined) return parts
+    const fix = 'Train another kind with another HeadTraining'
+    throw expected('training', 'labels of the kind of the first batch', inputsOf(odd.terms), fix)
   }
 
-  private sessionFor({ terms, batch }: Prepared): TrainingSession {
-    const { engine, id, head, attention } = this.loaded
-    const key = `${lossKey(terms)}|${batch.embeds !== undefined}`
-    if (this.session === undefined) {
-      this.key = key
-      const { trainable, dropout = true, layer_lr_decay: decay = 1 } = this.options
-      const build = lossGraph(this.loaded, attention, { selected: head.decodes, embeds: batch.embeds !== undefined, terms, dropout })
-      this.session = new TrainingSession(engine, build, {
-        ...this.adamW,
-        key: id,
-        scaleOf: layerScale(decay, this.loaded.config.num_hidden_layers),
-        ...(trainable && { trainable: ({ name }: Symbolic) => trainable(name.slice(name.indexOf('/') + 1)) }),
-      })
-    }
-    if (key !== this.key)
-      throw expected('training', 'labels of the kind of the first batch', inputsOf(terms), 'Train another kind with another HeadTraining')
+  /** The session with plans and an arena for every chunk of a step. */
+  private async sessionFor(parts: readonly Prepared[]): Promise<TrainingSession> {
+    const { engine, id } = this.loaded
+    if (this.session?.bound !== undefined && within(parts, this.session.bound)) return this.session
+    const request = this.request(parts)
+    const memory = await engine.exclusively(async () => takeMemory(engine, request))
+    this.session ??= new TrainingSession(engine, request.graphs, `${id}|${this.own}`)
+    await this.session.prepare(request.bound, memory.gradient_checkpointing, memory.arena)
+    this.taken = memory
     return this.session
+  }
+
+  /** What a step needs beyond what there is. */
+  private request(parts: readonly Prepared[]): MemoryRequest {
+    const { engine, specs, budget, head, id } = this.loaded
+    return {
+      ...this.memory,
+      // What was needed once stays.
+      gradient_checkpointing: this.taken?.gradient_checkpointing === true ? true : this.memory.gradient_checkpointing,
+      graphs: (this.graphs ??= this.build(parts[0]!)),
+      bound: boundOf(parts, budget, this.session?.bound),
+      weights: specs.reduce((sum, { held }) => sum + alignUp(engine.store.get(held).bytes), 0),
+      key: `${id}|${this.own}|train.step`,
+      begun: this.session !== undefined,
+      what: `training ${head.architecture}`,
+      budget,
+    }
+  }
+
+  private build({ terms, batch }: Prepared): TrainingGraphs {
+    const { head, attention, config } = this.loaded
+    const { trainable, dropout = true, layer_lr_decay: decay = 1 } = this.options
+    const build = lossGraph(this.loaded, attention, { selected: head.decodes, embeds: batch.embeds !== undefined, terms, dropout })
+    return trainingGraphs(build, {
+      ...this.adamW,
+      own: this.own,
+      scaleOf: layerScale(decay, config.num_hidden_layers),
+      ...(trainable && { trainable: ({ name }: Symbolic) => trainable(name.slice(name.indexOf('/') + 1)) }),
+    })
   }
 
   private async takeRestored(session: TrainingSession): Promise<void> {
@@ -234,17 +298,5 @@ export class HeadTraining {
   }
 }
 
+const keyOf = ({ terms, batch }: Prepared): string => `${lossKey(terms)}|${batch.embeds !== undefined}`
 const inputsOf = (terms: readonly LossTerm[]): string => terms.map(({ kind, per }) => `${kind} per ${per}`).join(', ')
-
-/** The tokens whose words are to be told. */
-function labelled(terms: readonly LossTerm[], { offsets }: PackedBatch): Selection | undefined {
-  const words = terms.find(({ per }) => per === 'token')
-  if (words === undefined) return undefined
-  const tokens: number[] = []
-  const starts = new Int32Array(offsets.length)
-  for (let row = 0; row + 1 < offsets.length; row++) {
-    for (let t = offsets[row]!; t < offsets[row + 1]!; t++) if (words.values[t] !== -100) tokens.push(t)
-    starts[row + 1] = tokens.length
-  }
-  return { offsets: starts, tokens: Int32Array.from(tokens) }
-}

@@ -116,6 +116,7 @@ export class TrainingLoop<F> {
       max_grad_norm: args.max_grad_norm,
       optim: args.optim,
       layer_lr_decay: args.layer_lr_decay,
+      gradient_checkpointing: args.gradient_checkpointing,
       ...(trainable && { trainable }),
     })
   }

@@ -1,5 +1,6 @@
 import { AdamScalar, Op, SquaresRun } from '../../assembly/abi.ts'
 import { expected, nearest } from '../errors.ts'
+import { gradientName } from '../graph/gradients.ts'
 import type { Graph } from '../graph/graph.ts'
 import { words, type Dims, type Tensor } from '../graph/tensor.ts'
 
@@ -49,14 +50,15 @@ const NO_DIMS: Dims = { tokens: 0, sequences: 0, longest: 0, squares: 0, selecte
 
 /**
  * Appends one update of every parameter, in place, as torch.optim.AdamW does it. Moments lie as the parameter does, so the update is
- * elementwise over panels; padding stays zero. Gradients are zero afterwards. `groups` are those of groupsOf().
+ * elementwise over panels; padding stays zero. Gradients are zero afterwards. `groups` are those of groupsOf(). Returns the moments.
  */
 export function adamW(
   g: Graph,
   gradients: ReadonlyMap<Tensor, Tensor>,
   groups: Groups,
   { betas, eps, weight_decay }: Pick<AdamW, 'betas' | 'eps' | 'weight_decay'>,
-): void {
+): Tensor[] {
+  const states: Tensor[] = []
   const scalars = g.input(SCALARS, [groups.scales.length * AdamScalar.Words], 'f32')
   for (const [parameter, gradient] of gradients) {
     const [m, v] = moments(parameter.name).map((name) => g.state(name, parameter.shape as number[], parameter.layout))
@@ -68,7 +70,9 @@ export function adamW(
       operands: [parameter, gradient, m!, v!, scalars],
       floats: [betas[0], betas[1], eps, decay],
     })
+    states.push(m!, v!)
   }
+  return states
 }
 
 /** Hugging Face's rule: no decay for biases and LayerNorm. */
@@ -114,7 +118,7 @@ export function squares(g: Graph, gradients: ReadonlyMap<Tensor, Tensor>): Map<T
   const sums = new Map<Tensor, Tensor>()
   for (const [parameter, gradient] of gradients) {
     const count = words(gradient, NO_DIMS)
-    const runs = g.state(`${gradient.name}.squares`, [Math.ceil(count / SquaresRun.Length)])
+    const runs = g.state(`${gradientName(parameter.name)}.squares`, [Math.ceil(count / SquaresRun.Length)])
     g.add({ op: Op.Squares, mode: 0, dims: [count, 1], operands: [gradient, runs], floats: [] })
     sums.set(parameter, runs)
   }

@@ -1,19 +1,7 @@
-import { GradMode, Op } from '../../assembly/abi.ts'
-import type { Engine, Inputs } from '../engine/engine.ts'
-import { gradients, type GradientOptions, type Gradients } from '../graph/gradients.ts'
-import { Graph } from '../graph/graph.ts'
-import { words, type Dims, type Tensor } from '../graph/tensor.ts'
-import { adamW, adamWDefaults, AdamScalars, groupsOf, moments, SCALARS, squares } from './optimizer.ts'
-import type { AdamWOptions, OptimizerCounters } from './optimizer.ts'
-
-const NO_DIMS: Dims = { tokens: 1, sequences: 1, longest: 1, squares: 1, selected: 1 }
-
-export interface SessionOptions extends AdamWOptions, GradientOptions {
-  /** Sets the session's plans apart from others on the engine. */
-  readonly key?: string
-  /** What a parameter's learning rate is multiplied by; 1 by default. */
-  readonly scaleOf?: (parameter: string) => number
-}
+import { runBytes, type Engine, type Inputs, type Program } from '../engine/engine.ts'
+import type { Dims, Tensor } from '../graph/tensor.ts'
+import { NO_DIMS, type TrainingGraphs } from './graphs.ts'
+import { AdamScalars, SCALARS, type OptimizerCounters } from './optimizer.ts'
 
 /** Euclidean norms of a step's gradients. */
 export interface GradientNorms {
@@ -24,83 +12,73 @@ export interface GradientNorms {
 }
 
 /**
- * Training of one graph over a store: forward and backward as one plan, the gradients' norms as another, the optimizer as a third; gradients and
+ * Runs a training's graphs over a store: forward and backward as one plan, the gradients' norms as another, the optimizer as a third; gradients and
  * moments are states beside the parameters. A step is any number of accumulate() calls, norms(), and one update().
  */
 export class TrainingSession {
-  /** Parameters and their gradients, in the order in which the backward pass meets them. */
-  readonly trained: ReadonlyMap<Tensor, Tensor>
-  private readonly shares: Gradients['shares']
-  private readonly sums: ReadonlyMap<Tensor, Tensor>
-  private readonly step = new Graph()
-  private readonly measuring = new Graph()
-  private readonly optimizer = new Graph()
-  private readonly zeroing = new Graph()
   private readonly scalars: AdamScalars
-  private readonly losses: readonly Tensor[]
   private readonly held: string[] = []
   private readonly key: string
+  private prepared: { bound: Dims; recomputation: boolean } | undefined
   private measured: GradientNorms | undefined
 
-  /** `build` makes the forward and returns the losses, states of one value that it adds to; it is called once. */
+  /** `key` sets the session's plans apart from others on the engine. */
   constructor(
     private readonly engine: Engine,
-    build: (g: Graph) => readonly Tensor[],
-    { key = '', trainable, scaleOf, ...options }: SessionOptions = {},
+    private readonly graphs: TrainingGraphs,
+    key = '',
   ) {
     this.key = `${key}|train.`
-    const settings = adamWDefaults(options)
-    this.losses = build(this.step)
-    const { trained, shares } = gradients(this.step, this.losses, trainable && { trainable })
-    this.trained = trained
-    this.shares = shares
-    const groups = groupsOf(
-      [...trained.keys()].map(({ name }) => name),
-      scaleOf,
-    )
-    this.scalars = new AdamScalars(settings, groups.scales)
-    for (const { share, gradient } of shares) {
-      const dims = [words(share, NO_DIMS), 1]
-      this.measuring.add({ op: Op.Copy, mode: GradMode.Accumulate, dims, operands: [share, gradient], floats: [] })
-      fill(this.measuring, share)
+    this.scalars = new AdamScalars(graphs.settings, graphs.groups.scales)
+    for (const spec of graphs.held) {
+      engine.store.hold(spec)
+      this.held.push(spec.name)
     }
-    this.sums = squares(this.measuring, trained)
-    adamW(this.optimizer, trained, groups, settings)
-    for (const tensor of [...trained.values(), ...shares.map(({ share }) => share)]) fill(this.zeroing, tensor)
-    const tensors = new Map(
-      [this.step, this.measuring, this.optimizer].flatMap((graph) => graph.tensors.map((tensor) => [tensor.name, tensor])),
-    )
-    const written = new Set([...trained.keys()].map(({ name }) => name))
-    for (const { kind, name, shape, layout } of tensors.values()) {
-      if (kind !== 'parameter' && kind !== 'state') continue
-      engine.store.hold({ name, shape, layout, writable: kind === 'state' || written.has(name) })
-      this.held.push(name)
-    }
+  }
+
+  /** Parameters and their gradients, in the order in which the backward pass meets them. */
+  get trained(): ReadonlyMap<Tensor, Tensor> {
+    return this.graphs.trained
+  }
+
+  /** Dims that accumulate() has a plan for. */
+  get bound(): Dims | undefined {
+    return this.prepared?.bound
+  }
+
+  /** Places all plans, that of accumulate() for chunks up to `bound`, and the arena last: a step needs nothing more. `arena` tells its bytes. */
+  prepare(bound: Dims, recomputation = false, arena = 0): Promise<void> {
+    return this.engine.exclusively(async () => {
+      this.prepared = { bound, recomputation }
+      this.engine.makeRoom(`${this.key}step`, arena)
+      const programs = [...NAMES.map((name) => this.fixed(name)), this.step()]
+      this.engine.reserve(Math.max(...programs.map(({ plan }) => runBytes(plan, this.engine.threads))))
+    })
   }
 
   /** Zeroes losses and gradients: the start of a step. */
   async zero(): Promise<void> {
     await this.engine.exclusively(async () => {
-      for (const { name } of this.losses) this.engine.store.write(name, Float32Array.of(0))
+      for (const { name } of this.graphs.losses) this.engine.store.write(name, Float32Array.of(0))
     })
     // Always: another training of the same parameters may have left something in them.
-    await this.run('zero', NO_DIMS, this.zeroing, NO_DIMS, {})
+    await this.run(() => this.fixed('zeroing'), NO_DIMS, {})
     this.measured = undefined
   }
 
   /** Forward and backward of one chunk: adds to losses and gradients. */
-  accumulate(bound: Dims, dims: Dims, inputs: Inputs, signal?: AbortSignal): Promise<void> {
+  accumulate(dims: Dims, inputs: Inputs, signal?: AbortSignal): Promise<void> {
     this.measured = undefined
-    return this.run(`step.${Object.values(bound).join('.')}`, bound, this.step, dims, inputs, signal)
+    return this.run(() => this.step(), dims, inputs, signal)
   }
 
   /** Completes the gradients and measures them: in one order, so the same bits for any threads and cut. Good to 2^-24. */
   async norms(): Promise<GradientNorms> {
     if (this.measured !== undefined) return this.measured
-    await this.run('norms', NO_DIMS, this.measuring, NO_DIMS, {})
+    await this.run(() => this.fixed('measuring'), NO_DIMS, {})
     const of = new Map<string, number>()
     let total = 0
-    for (const [{ name }, runs] of this.sums) {
+    for (const [{ name }, runs] of this.graphs.sums) {
       let sum = 0
       for (const part of this.engine.store.read(runs.name)) sum += part
       of.set(name, Math.sqrt(sum))
@@ -112,20 +90,20 @@ export class TrainingSession {
   /** One update of every parameter, by gradients times `gradientScale`; zero() starts the next step. */
   async update(learningRate: number, gradientScale = 1): Promise<void> {
     await this.norms()
-    await this.run('update', NO_DIMS, this.optimizer, NO_DIMS, { [SCALARS]: this.scalars.next(learningRate, gradientScale) })
+    await this.run(() => this.fixed('optimizer'), NO_DIMS, { [SCALARS]: this.scalars.next(learningRate, gradientScale) })
     this.measured = undefined
   }
 
   /** The sum of the losses, in f32. */
   loss(): number {
-    return this.losses.reduce((sum, { name }) => Math.fround(sum + this.engine.store.read(name)[0]!), 0)
+    return this.graphs.losses.reduce((sum, { name }) => Math.fround(sum + this.engine.store.read(name)[0]!), 0)
   }
 
   /** A copy of a parameter's gradient, [N][K] in rows. */
   gradient(parameter: string): Float32Array {
     const gradient = [...this.trained].find(([{ name }]) => name === parameter)![1]
     const sum = this.engine.store.read(gradient.name)
-    for (const { share } of this.shares.filter((one) => one.gradient === gradient)) {
+    for (const { share } of this.graphs.shares.filter((one) => one.gradient === gradient)) {
       this.engine.store.read(share.name).forEach((x, i) => (sum[i]! += x))
     }
     return sum
@@ -133,7 +111,7 @@ export class TrainingSession {
 
   /** The optimizer's states: the names of both moments of every trained parameter. */
   moments(): { parameter: Tensor; names: [string, string] }[] {
-    return [...this.trained.keys()].map((parameter) => ({ parameter, names: moments(parameter.name) }))
+    return [...this.trained.keys()].map((parameter) => ({ parameter, names: this.graphs.moments(parameter.name) }))
   }
 
   get counters(): OptimizerCounters {
@@ -152,13 +130,18 @@ export class TrainingSession {
     })
   }
 
-  private run(name: string, bound: Dims, graph: Graph, dims: Dims, inputs: Inputs, signal?: AbortSignal): Promise<void> {
-    return this.engine.exclusively(() => {
-      const program = this.engine.program(`${this.key}${name}`, bound, () => graph)
-      return this.engine.run(program, dims, inputs, { signal })
-    })
+  private fixed(name: keyof TrainingGraphs['fixed']): Program {
+    return this.engine.program(`${this.key}${name}`, NO_DIMS, () => this.graphs.fixed[name])
+  }
+
+  private step(): Program {
+    const { bound, recomputation } = this.prepared!
+    return this.engine.program(`${this.key}step`, bound, () => this.graphs.step(recomputation))
+  }
+
+  private run(program: () => Program, dims: Dims, inputs: Inputs, signal?: AbortSignal): Promise<void> {
+    return this.engine.exclusively(() => this.engine.run(program(), dims, inputs, { signal }))
   }
 }
 
-const fill = (g: Graph, tensor: Tensor): void =>
-  g.add({ op: Op.Fill, mode: 0, dims: [words(tensor, NO_DIMS), 1], operands: [tensor], floats: [0] })
+const NAMES = ['zeroing', 'measuring', 'optimizer'] as const

@@ -21,6 +21,14 @@ export const TRAINED_CASES: Record<string, TrainedOptions> = {
   '8 parts of 1': { threads: 3, args: { per_device_train_batch_size: 1, gradient_accumulation_steps: 8 } },
   'one sequence at a time': { threads: 2, budget: 1 },
   'three chunks': { threads: 3, budget: 60 },
+  recomputed: { threads: 2, args: { gradient_checkpointing: true } },
+  'recomputed on the calling thread': { threads: 0, args: { gradient_checkpointing: true } },
+  'recomputed in three chunks': { threads: 1, budget: 60, args: { gradient_checkpointing: true } },
+  'recomputed, one sequence at a time': { threads: 3, budget: 1, args: { gradient_checkpointing: true } },
+  'recomputed, 2 parts of 4': {
+    threads: 2,
+    args: { gradient_checkpointing: true, per_device_train_batch_size: 4, gradient_accumulation_steps: 2 },
+  },
 }
 
 /** FNV-1a over model.safetensors after 20 steps with dropout, clipping, decay and warm-up. */
