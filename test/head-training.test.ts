@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { BertForMaskedLM, BertForSequenceClassification, BertForTokenClassification, BertModel } from '../src/index.node.ts'
 import { HeadTraining } from '../src/training/head-training.ts'
+import { toHuggingFace } from '../src/weights/names.ts'
 import { memorySource } from '../src/weights/source.ts'
 import { checkpoint, rectangle, sequences } from './support/models.ts'
 
@@ -82,6 +83,91 @@ describe('dropout', () => {
     }
     expect(await trainer.loss(labelled)).toBe(await trainer.loss(labelled))
     await trainer.dispose()
+    await model.dispose()
+  })
+})
+
+describe('the state of the optimizer', () => {
+  const STEP = { dropout: false, max_grad_norm: 0 }
+  const NONE = { steps: 0, beta1_power: 1, beta2_power: 1 }
+  const kept = (training: HeadTraining): Map<string, Float32Array> => new Map(training.states().map(({ name, read }) => [name, read()]))
+
+  it('is none before the first step, and after it what the gradients say, in rows, by the names of Hugging Face', async () => {
+    const model = await load()
+    const training = new HeadTraining(model, STEP)
+    expect(training.states()).toEqual([])
+    expect(training.counters).toEqual(NONE)
+    const gradients = await training.gradients(labelled)
+    await training.step(labelled, 1e-3)
+    expect(training.counters).toEqual({ steps: 1, beta1_power: 0.9, beta2_power: 0.999 })
+    const states = training.states()
+    expect(states.map(({ name }) => name).sort()).toEqual(
+      [...gradients.keys()]
+        .flatMap((name) => ['exp_avg', 'exp_avg_sq'].map((moment) => `${toHuggingFace(name, 'bert.')}.${moment}`))
+        .sort(),
+    )
+    expect(states.map(({ name }) => name)).toContain('bert.encoder.layer.0.attention.self.query.weight.exp_avg_sq')
+    const moment = new Map(states.map((state) => [state.name, state]))
+    for (const [name, gradient] of gradients) {
+      const [first, second] = ['exp_avg', 'exp_avg_sq'].map((kind) => moment.get(`${toHuggingFace(name, 'bert.')}.${kind}`)!)
+      expect(
+        first!.shape.reduce((size, n) => size * n, 1),
+        name,
+      ).toBe(gradient.length)
+      expect(second!.shape).toEqual(first!.shape)
+      const [m, v] = [first!.read(), second!.read()]
+      gradient.forEach((g, i) => {
+        expect(Math.abs(m[i]! - 0.1 * g)).toBeLessThanOrEqual(1e-6 * Math.abs(g))
+        expect(Math.abs(v[i]! - 0.001 * g * g)).toBeLessThanOrEqual(1e-5 * 0.001 * g * g + 1e-38)
+      })
+    }
+    await training.dispose()
+    await model.dispose()
+  })
+
+  it('goes to another training, which goes on with the same bits: before its first step, or amid its steps', async () => {
+    const [model, other] = [await load(), await load({ threads: 2 })]
+    // With dropout: its masks come from the counters too.
+    const [training, early, late] = [new HeadTraining(model), new HeadTraining(other), new HeadTraining(other)]
+    for (let step = 0; step < 3; step++) await training.step(labelled, 1e-2)
+    const [states, counters] = [kept(training), training.counters]
+    const weights = new Map([...model.loaded.specs].map(({ held }) => [held, model.loaded.engine.store.read(held) as Float32Array]))
+    const after = await training.step(labelled, 1e-2)
+    const bits = (of: typeof model): Float32Array[] => [...weights.keys()].map((held) => of.loaded.engine.store.read(held) as Float32Array)
+    const wanted = bits(model)
+    const asked: string[] = []
+    const read = (name: string, shape: readonly number[]): Float32Array => {
+      asked.push(name)
+      expect(states.get(name)!.length).toBe(shape.reduce((size, n) => size * n, 1))
+      return states.get(name)!
+    }
+    await late.step(labelled, 1e-1)
+    for (const each of [early, late]) {
+      // The same model under another id of the store.
+      const held = other.loaded.specs.map((spec) => spec.held)
+      ;[...weights.values()].forEach((values, i) => other.loaded.engine.store.write(held[i]!, values))
+      await each.restore(read, counters)
+      expect(each.counters).toEqual(counters)
+      expect(await each.step(labelled, 1e-2)).toEqual(after)
+      expect(held.map((name) => other.loaded.engine.store.read(name))).toEqual(wanted)
+      expect(each.counters.steps).toBe(4)
+    }
+    expect(asked.sort()).toEqual([...states.keys(), ...states.keys()].sort())
+    // Moments that do not come would show.
+    ;[...weights.values()].forEach((values, i) => other.loaded.engine.store.write(other.loaded.specs[i]!.held, values))
+    await early.restore((_, shape) => new Float32Array(shape.reduce((size, n) => size * n, 1)), counters)
+    await early.step(labelled, 1e-2)
+    expect(other.loaded.specs.map(({ held }) => other.loaded.engine.store.read(held))).not.toEqual(wanted)
+    for (const each of [training, early, late]) await each.dispose()
+    for (const each of [model, other]) await each.dispose()
+  })
+
+  it('that cannot be read is an error of the next step', async () => {
+    const model = await load()
+    const training = new HeadTraining(model)
+    await training.restore((name) => Promise.reject(new Error(`no ${name}`)), { ...NONE, steps: 2 })
+    await expect(training.step(labelled, 1e-3)).rejects.toThrow(/no bert\.|no classifier\./)
+    await training.dispose()
     await model.dispose()
   })
 })

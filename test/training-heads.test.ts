@@ -68,6 +68,13 @@ const distance = (a: Float32Array, b: Float32Array): number => Math.hypot(...b.m
 const differing = (a: ReadonlyMap<string, Float32Array>, b: ReadonlyMap<string, Float32Array>): string[] =>
   [...a].filter(([name, values]) => values.some((x, i) => !Object.is(x, b.get(name)?.[i]))).map(([name]) => name)
 
+it('every head has a golden folder, and the classifier one for every kind of loss', () => {
+  const heads = Object.keys(CLASSES).filter((name) => name.startsWith('BertFor'))
+  expect(heads).toHaveLength(7)
+  expect([...new Set(FOLDERS.map((name) => name.split('-')[0]!))]).toEqual(heads.sort())
+  expect(FOLDERS.filter((name) => name.startsWith('BertForSequence'))).toHaveLength(3)
+})
+
 describe.each(FOLDERS)('training %s', (name) => {
   let golden: Case
   let one: Trained
