@@ -3,3 +3,7 @@ declare module '*/assets.mjs' {
   export function inlineAssetsVite(): Plugin
   export function inlineAssets(): import('esbuild').Plugin
 }
+
+declare module '*/table.mjs' {
+  export function shuffled(length: number, seed: number): number[]
+}

@@ -1,0 +1,63 @@
+// PyTorch's best setting on this machine: every way of sharing two cores between torch and BLAS, each in a process of its own.
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import type { Side } from './side.ts'
+
+/** Environment of a PyTorch process. */
+export type Setting = Readonly<Record<string, string>>
+
+/** The setting and the step's median milliseconds under it. */
+export interface Searched {
+  readonly setting: Setting
+  readonly ms: number
+}
+
+const BLAS = '/usr/lib/x86_64-linux-gnu'
+
+function* settings(): Generator<Setting> {
+  for (const blas of ['openblas-pthread', 'openblas-openmp'])
+    for (const torch of ['1', '2'])
+      for (const threads of ['1', '2'])
+        for (const wait of ['', 'ACTIVE', 'PASSIVE'])
+          yield {
+            LD_LIBRARY_PATH: path.join(BLAS, blas),
+            TORCH_THREADS: torch,
+            OPENBLAS_NUM_THREADS: threads,
+            ...(wait !== '' && { OMP_WAIT_POLICY: wait }),
+          }
+}
+
+export class Settings {
+  constructor(
+    private readonly file: string,
+    private readonly start: (setting: Setting) => Promise<Side>,
+  ) {}
+
+  /** All that were measured, the quickest first. */
+  async known(): Promise<Searched[]> {
+    const text = await readFile(this.file, 'utf8').catch(() => '[]')
+    return (JSON.parse(text) as Searched[]).sort((a, b) => a.ms - b.ms)
+  }
+
+  /** Measures those of the `part`th of `parts` with `measure` and keeps the results; again those that were measured before. */
+  async search(measure: (side: Side) => Promise<number>, part: number, parts: number): Promise<void> {
+    const results = new Map((await this.known()).map((one) => [JSON.stringify(one.setting), one]))
+    for (const [i, setting] of [...settings()].entries()) {
+      if (i % parts !== part) continue
+      const side = await this.start(setting)
+      try {
+        const ms = await measure(side)
+        results.set(JSON.stringify(setting), { setting, ms })
+        process.stderr.write(`${ms.toFixed(0).padStart(6)} ms  ${describe(setting)}\n`)
+      } finally {
+        side.end()
+      }
+      await mkdir(path.dirname(this.file), { recursive: true })
+      await writeFile(this.file, JSON.stringify([...results.values()], null, 1))
+    }
+  }
+}
+
+export function describe({ LD_LIBRARY_PATH, ...rest }: Setting): string {
+  return [path.basename(LD_LIBRARY_PATH!), ...Object.entries(rest).map(([name, value]) => `${name}=${value}`)].join(' ')
+}
