@@ -10,7 +10,7 @@ import { inlineAssets } from '../scripts/assets.mjs'
 import { BertModel } from '../src/index.node.ts'
 import { GOLDEN_HASH } from './conformance/reproducible.ts'
 import { fastReport, type FastReport } from './support/fast-main.ts'
-import { ensureNodes } from './support/node-versions.ts'
+import { ensureNodes } from './support/runtimes/installed.ts'
 
 const wasm = path.join(import.meta.dirname, '../build/fast.wasm')
 

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Op } from '../assembly/abi.ts'
 import { RECORDS } from '../src/graph/records.ts'
 import { KernelRunner } from './support/kernel-runner.ts'
-import { ensureNodes } from './support/node-versions.ts'
+import { ensureNodes } from './support/runtimes/installed.ts'
 import { opCases, type OpCase } from './support/op-cases.ts'
 
 const cases = opCases()

@@ -8,8 +8,10 @@ import { nodeHub } from './node-hub.ts'
 import { directorySink } from './node-sink.ts'
 import type { Runtime, WorkerHandle } from './runtime.ts'
 
+const { bun, deno, node: version } = process.versions
+
 export const node: Runtime = {
-  name: `node ${process.versions.node}`,
+  name: bun !== undefined ? `bun ${bun}` : deno !== undefined ? `deno ${deno}` : `node ${version}`,
   parallelism: availableParallelism,
   workers: true,
   spawn(data): WorkerHandle {

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
-const TIMEOUT = 120_000 // ms
+const TIMEOUT = 300_000 // ms: the runtimes are 760 MB
 
 /** Installs the packages of a folder with a package.json of its own, on first use and when its lock file changed. */
 export async function install(folder: string): Promise<void> {
