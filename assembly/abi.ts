@@ -93,6 +93,10 @@ export const enum Op {
   Dropout = 16,
   /** The same over attention maps. dims heads, B, S, stream; operands x, y, offsets, examples i32[B], seeds i32[2]; floats p. */
   DropoutMaps = 17,
+  /** y = the rows of x in 7 bits, with step and least value (kernels/quantize.ts). dims rows, K; operands x [rows][K], y rows7. */
+  Quantize = 18,
+  /** C = act(A B + bias) over integers. dims M N K BW; operands A rows7 [M][K], B panel8 [N][K], bias?[N], C in blocks as Gemm's. mode = Activation. */
+  GemmInt8 = 19,
 
   // Gradients. Mode bit GradMode.Accumulate: += instead of =.
   /** dx = scale[0] * (softmax - onehot), zero rows where label = -100. dims R, C; operands x, labels, lse, scale f32[1], dx [R][C]. */
@@ -196,15 +200,17 @@ export const enum BmmMode {
 export const enum TableMode {
   Rows = 0,
   Panel = 32, // [rows/8][H][8]
+  Panel8 = 128, // in 8 bits: kernels/quantize.ts
 }
 
 export const enum RowMode {
   Fused = 64, // Embedding: LayerNorm in the same pass
 }
 
-/** Element types of a weight file that pack() converts to f32. */
+/** Element types of a weight file that packing converts. */
 export const enum FileType {
   F32 = 0,
   F16 = 1,
   BF16 = 2,
+  I8 = 3, // integers of a quantised weight
 }

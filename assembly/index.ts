@@ -8,15 +8,18 @@ import { bmm } from './kernels/bmm'
 import { activation, activationGrad, add, copy, fill } from './kernels/elementwise'
 import { embedding, gather, scatter } from './kernels/embedding'
 import { gemm } from './kernels/gemm'
+import { gemmInt8 } from './kernels/int8'
 import { layerNorm, layerNormGrad, layerNormParamGrad } from './kernels/layernorm'
 import { dropout, dropoutMaps } from './kernels/dropout'
 import { crossEntropy, crossEntropyGrad, elementLoss, elementLossGrad, spanCrossEntropy, spanCrossEntropyGrad } from './kernels/loss'
 import { adamW, squares } from './kernels/optimizer'
+import { quantize } from './kernels/quantize'
 import { columnSum, meanPool, normalize, sum } from './kernels/reduce'
 import { softmax, softmaxGrad } from './kernels/softmax'
 
 export { GEMM_SCRATCH, KC, MC, MR, NR } from './kernels/gemm'
 export { packRows, unpackRows } from './kernels/pack'
+export { dequantizeRows, quantizeRows } from './kernels/quantize'
 export { fillNormal } from './random'
 export { selfTest } from './selftest'
 
@@ -84,6 +87,12 @@ function dispatch(op: i32, r: usize): bool {
       return true
     case Op.DropoutMaps:
       dropoutMaps(r)
+      return true
+    case Op.Quantize:
+      quantize(r)
+      return true
+    case Op.GemmInt8:
+      gemmInt8(r)
       return true
     case Op.CrossEntropyGrad:
       crossEntropyGrad(r)

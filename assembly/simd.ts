@@ -11,6 +11,13 @@ export function fma(a: v128, b: v128, c: v128): v128 {
   return f32x4.add(c, f32x4.mul(a, b))
 }
 
+/** c + the sum of four products of bytes in each lane: `a` signed, `b` of 0..127, so that every engine has the same sum. */
+// @ts-ignore: decorator
+@inline
+export function dot4(a: v128, b: v128, c: v128): v128 {
+  return i32x4.relaxed_dot_i8x16_i7x16_add_s(a, b, c)
+}
+
 /** The sum of four lanes, always as (0 + 1) + (2 + 3). */
 // @ts-ignore: decorator
 @inline

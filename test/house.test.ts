@@ -73,6 +73,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 const KERNEL = ['abi', 'maps', 'masks', 'math', 'random', 'record', 'rows', 'simd', 'threads'].map((name) => `assembly/${name}.ts`)
 const KERNELS_TOGETHER: Record<string, readonly string[]> = {
   'assembly/kernels/gemm.ts': ['assembly/kernels/pack.ts'],
+  'assembly/kernels/quantize.ts': ['assembly/kernels/pack.ts'],
+  'assembly/kernels/embedding.ts': ['assembly/kernels/quantize.ts'],
+  'assembly/kernels/int8.ts': ['assembly/kernels/gemm.ts', 'assembly/kernels/quantize.ts'],
   // Attention's backward pass is five such products a block.
   'assembly/kernels/attention-grad.ts': ['assembly/kernels/bmm.ts', 'assembly/kernels/gemm.ts', 'assembly/kernels/pack.ts'],
   // The plain chain of attention is gemm's micro-kernel, per sequence and head.

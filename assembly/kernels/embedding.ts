@@ -4,6 +4,7 @@ import { dim, float, mode, operand } from '../record'
 import { normRow } from '../rows'
 import { loadTail, storeTail } from '../simd'
 import { next } from '../threads'
+import { panelBytes, PANEL_HEAD } from './quantize'
 
 export function embedding(r: usize): void {
   const t = dim(r, 0)
@@ -32,7 +33,9 @@ export function embedding(r: usize): void {
     const a = type + <usize>kind * row
     const b = position + <usize>place * row
     // transformers adds types to words, then positions: the same order here.
-    if (flags & TableMode.Panel) {
+    if (flags & TableMode.Panel8) {
+      lookUp(word, <i32>id, h, a, b, to)
+    } else if (flags & TableMode.Panel) {
       let from = word + ((<usize>(id >> 3) * row) << 3) + ((<usize>(id & 7)) << 2)
       for (let j: usize = 0; j < row; j += 4, from += 32) store<f32>(to + j, load<f32>(from) + load<f32>(a + j) + load<f32>(b + j))
     } else {
@@ -44,6 +47,21 @@ export function embedding(r: usize): void {
       for (; j < row; j += 4) store<f32>(to + j, load<f32>(from + j) + load<f32>(a + j) + load<f32>(b + j))
     }
     if (flags & RowMode.Fused) normRow(to, operand(r, 6), operand(r, 7), to, h, float(r, 0), 0)
+  }
+}
+
+/** A row of a table in 8 bits, plus two others. */
+function lookUp(table: usize, id: i32, h: i32, a: usize, b: usize, to: usize): void {
+  let from = table + <usize>(id >> 3) * panelBytes(h) + ((<usize>(id & 7)) << 2)
+  const scale = v128.load32_splat(from)
+  from += PANEL_HEAD
+  const end = a + ((<usize>h) << 2)
+  for (; a + 16 <= end; a += 16, b += 16, to += 16, from += 32) {
+    const x = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(i16x8.extend_low_i8x16_s(v128.load32_zero(from))))
+    v128.store(to, f32x4.add(f32x4.add(f32x4.mul(x, scale), v128.load(a)), v128.load(b)))
+  }
+  for (; a < end; a += 4, b += 4, to += 4, from++) {
+    store<f32>(to, <f32>load<i8>(from) * f32x4.extract_lane(scale, 0) + load<f32>(a) + load<f32>(b))
   }
 }
 

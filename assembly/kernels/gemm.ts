@@ -152,7 +152,17 @@ export function multiply(
 }
 
 /** Copies columns of C that do not lie together to tmp [rows][8], or back. */
-function exchange(tmp: usize, rows: i32, c: usize, bw: i32, blockStride: usize, rowStride: usize, n0: i32, columns: i32, back: bool): void {
+export function exchange(
+  tmp: usize,
+  rows: i32,
+  c: usize,
+  bw: i32,
+  blockStride: usize,
+  rowStride: usize,
+  n0: i32,
+  columns: i32,
+  back: bool,
+): void {
   for (let j = 0; j < columns; j++) {
     const n = n0 + j
     let at = c + <usize>(n / bw) * blockStride + ((<usize>(n % bw)) << 2)
@@ -308,7 +318,7 @@ function tile4(
 }
 
 /** Scale, bias and activation over what one panel made: a pass over rows that are still in L1. */
-function finish(
+export function finish(
   c: usize,
   rows: i32,
   bw: i32,

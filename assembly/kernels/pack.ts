@@ -113,7 +113,7 @@ function halves(p: usize): v128 {
 
 // @ts-ignore: decorator
 @inline
-function four(source: usize, type: i32): v128 {
+export function four(source: usize, type: i32): v128 {
   if (type == FileType.F32) return v128.load(source)
   if (type == FileType.F16) return halves(source)
   return i32x4.shl(v128.load_ext<u16>(source), 16)
@@ -121,7 +121,7 @@ function four(source: usize, type: i32): v128 {
 
 // @ts-ignore: decorator
 @inline
-function one(source: usize, type: i32): f32 {
+export function one(source: usize, type: i32): f32 {
   if (type == FileType.F32) return load<f32>(source)
   if (type == FileType.BF16) return reinterpret<f32>((<i32>load<u16>(source)) << 16)
   const h = <i32>load<u16>(source)

@@ -70,6 +70,7 @@ export function lower(graph: Graph, bound: Dims, tile: Tile, addressOf: (tensor:
 function scratchOf(node: Node, bound: Dims, { gemmScratch }: Tile): number {
   switch (node.op) {
     case Op.Gemm:
+    case Op.GemmInt8:
     case Op.Bmm:
     case Op.AttentionGrad:
       return gemmScratch

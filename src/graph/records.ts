@@ -1,3 +1,4 @@
+import { panel8Words, rows7Words } from './tensor.ts'
 import { AdamScalar, BmmMode, GemmMode, Op, SquaresRun, TableMode } from '../../assembly/abi.ts'
 
 /** r: read, w: written whole, a: read and written. A `?` after it: may be absent. */
@@ -14,7 +15,10 @@ export interface RecordType {
 }
 
 const up8 = (n: number): number => Math.ceil(n / 8) * 8
-const table = (rows: number, width: number, mode: number): number => (mode & TableMode.Panel ? up8(rows) : rows) * width
+const table = (rows: number, width: number, mode: number): number => {
+  if (mode & TableMode.Panel8) return panel8Words(rows, width)
+  return (mode & TableMode.Panel ? up8(rows) : rows) * width
+}
 
 export const RECORDS: { readonly [code: number]: RecordType } = {
   [Op.Gemm]: {
@@ -73,6 +77,13 @@ export const RECORDS: { readonly [code: number]: RecordType } = {
     name: 'span_cross_entropy',
     operands: ['r', 'r', 'r', 'r', 'w', 'w'],
     extents: ([r, t, w]) => [t! * w!, r!, r!, r!, r!, r!],
+  },
+
+  [Op.Quantize]: { name: 'quantize', operands: ['r', 'w'], extents: ([rows, k]) => [rows! * k!, rows7Words(rows!, k!)] },
+  [Op.GemmInt8]: {
+    name: 'gemm_int8',
+    operands: ['r', 'r', 'r?', 'w'],
+    extents: ([m, n, k, bw]) => [rows7Words(m!, k!), panel8Words(n!, k!), n!, Math.ceil(n! / bw!) * m! * bw!],
   },
 
   [Op.CrossEntropyGrad]: {

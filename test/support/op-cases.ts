@@ -3,6 +3,7 @@ import type { OpCase } from './op-cases/case.ts'
 import { attention } from './op-cases/attention.ts'
 import { dropout } from './op-cases/dropout.ts'
 import { elementwise, optimizer, reductions, squares } from './op-cases/elements.ts'
+import { int8Embedding, int8Products, quantize } from './op-cases/int8.ts'
 import { elementLosses, losses, spanLosses } from './op-cases/losses.ts'
 import { bmm, gemm } from './op-cases/products.ts'
 import { embedding, layerNorm, softmax } from './op-cases/rows.ts'
@@ -17,6 +18,9 @@ export function opCases(): OpCase[] {
     ...softmax(),
     ...layerNorm(),
     ...embedding(),
+    ...int8Products(),
+    ...quantize(),
+    ...int8Embedding(),
     ...elementwise(),
     ...reductions(),
     ...dropout(),

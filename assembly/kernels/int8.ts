@@ -1,0 +1,298 @@
+// C = act(A B + bias) with A in 7 bits and B in 8: sums of integers, which are exact, so every build and engine has the same ones. A block of
+// rows meets a group of panels; raw sums wait in scratch, and a pass over what is still in L1 makes numbers of them.
+//
+// Relaxed SIMD multiplies four pairs of bytes a lane as they lie. Without it both sides are widened to 16 bits in scratch first, once for
+// many products: then a step is a multiplication and an addition for two pairs a lane, and plain loads.
+import { Activation } from '../abi'
+import { dim, mode, operand } from '../record'
+import { dot4 } from '../simd'
+import { next } from '../threads'
+import { blockScratch, exchange, finish } from './gemm'
+import { padded, panelBytes, PANEL_HEAD, ROW_HEAD } from './quantize'
+
+/** Rows of a block. */
+const ROWS: i32 = ASC_FEATURE_RELAXED_SIMD ? 96 : 64
+/** Panels of a group: a block is widened once for so many. */
+const GROUP: i32 = 8
+/** Columns of a piece: of a panel it stays in L1. */
+const DEPTH: i32 = ASC_FEATURE_RELAXED_SIMD ? 1536 : 768
+
+// In scratch: the raw sums of a group, and what is widened.
+const SUMS_BYTES: usize = <usize>ROWS * 32
+// @ts-ignore: decorator
+@inline
+function wideRows(): usize {
+  return blockScratch() + <usize>GROUP * SUMS_BYTES
+}
+// @ts-ignore: decorator
+@inline
+function widePanel(): usize {
+  return wideRows() + <usize>ROWS * <usize>DEPTH * 2
+}
+
+export function gemmInt8(r: usize): void {
+  const m = dim(r, 0)
+  const n = dim(r, 1)
+  const k = padded(dim(r, 2))
+  const bw = dim(r, 3)
+  const a = operand(r, 0)
+  const b = operand(r, 1)
+  const bias = operand(r, 2)
+  const c = operand(r, 3)
+  const kind = mode(r) & Activation.Mask
+  const rowBytes = ROW_HEAD + <usize>k
+  const panels = (n + 7) >> 3
+  const groups = (panels + GROUP - 1) / GROUP
+  const units = groups * ((m + ROWS - 1) / ROWS)
+  const blockStride = (<usize>m * <usize>bw) << 2
+  const rowStride = (<usize>bw) << 2
+
+  for (let unit = next(); unit < units; unit = next()) {
+    const m0 = (unit / groups) * ROWS
+    const rows = min(ROWS, m - m0)
+    const p0 = (unit % groups) * GROUP
+    const p1 = min(panels, p0 + GROUP)
+    const block = a + <usize>m0 * rowBytes
+    for (let k0 = 0; k0 < k; k0 += DEPTH) {
+      const kc = min(DEPTH, k - k0)
+      let from = block + ROW_HEAD + <usize>k0
+      let lda = rowBytes
+      if (!ASC_FEATURE_RELAXED_SIMD) {
+        widenRows(from, lda, rows, kc, wideRows())
+        from = wideRows()
+        lda = (<usize>kc) << 1
+      }
+      for (let p = p0; p < p1; p++) {
+        const head = b + <usize>p * panelBytes(k)
+        let panel = head + PANEL_HEAD + ((<usize>k0) << 3)
+        if (!ASC_FEATURE_RELAXED_SIMD) {
+          widen(panel, kc, widePanel())
+          panel = widePanel()
+        }
+        const sums = blockScratch() + <usize>(p - p0) * SUMS_BYTES
+        if (k0 == 0) memory.fill(sums, 0, (<usize>rows) << 5)
+        tiles(from, lda, rows, panel, kc, sums)
+        if (k0 + kc < k) continue
+        const to = c + <usize>m0 * rowStride
+        const n0 = p << 3
+        const columns = min(8, n - n0)
+        const column = n0 % bw
+        if (columns == 8 && column + 8 <= bw) {
+          const at = to + <usize>(n0 / bw) * blockStride + ((<usize>column) << 2)
+          dequantize(sums, block, rowBytes, rows, head, at, rowStride)
+        } else {
+          dequantize(sums, block, rowBytes, rows, head, sums, 32)
+          exchange(sums, rows, to, bw, blockStride, rowStride, n0, columns, true)
+        }
+        finish(to, rows, bw, blockStride, rowStride, n0, columns, 1, bias, kind)
+      }
+    }
+  }
+}
+
+/** Raw sums of a panel [rows][8] to numbers, in place or not: scale * (step * sum + least * the sum of the channel's integers). */
+function dequantize(sums: usize, a: usize, rowBytes: usize, rows: i32, head: usize, to: usize, stride: usize): void {
+  const scale0 = v128.load(head)
+  const scale1 = v128.load(head, 16)
+  const total0 = v128.load(head, 32)
+  const total1 = v128.load(head, 48)
+  for (let i = 0; i < rows; i++, sums += 32, a += rowBytes, to += stride) {
+    const step = v128.load32_splat(a)
+    const least = v128.load32_splat(a, 4)
+    const x = f32x4.add(f32x4.mul(step, f32x4.convert_i32x4_s(v128.load(sums))), f32x4.mul(least, total0))
+    const y = f32x4.add(f32x4.mul(step, f32x4.convert_i32x4_s(v128.load(sums, 16))), f32x4.mul(least, total1))
+    v128.store(to, f32x4.mul(x, scale0))
+    v128.store(to, f32x4.mul(y, scale1), 16)
+  }
+}
+
+/** Rows of u7 to rows of i16, one behind the other. kc is a multiple of 4. */
+function widenRows(a: usize, lda: usize, rows: i32, kc: i32, to: usize): void {
+  for (let i = 0; i < rows; i++, a += lda) {
+    let p = a
+    for (const end = a + <usize>(kc & ~7); p < end; p += 8, to += 16) v128.store(to, v128.load_ext<u8>(p))
+    if (kc & 4) {
+      v128.store64_lane(to, i16x8.extend_low_i8x16_u(v128.load32_zero(p)), 0)
+      to += 8
+    }
+  }
+}
+
+/** A piece of a panel, [kc/4][8][4] of s8, to [kc/2][8][2] of i16. */
+function widen(panel: usize, kc: i32, to: usize): void {
+  for (const end = panel + ((<usize>kc) << 3); panel < end; panel += 32, to += 64) {
+    const a = v128.load_ext<i8>(panel)
+    const b = v128.load_ext<i8>(panel, 8)
+    const d = v128.load_ext<i8>(panel, 16)
+    const e = v128.load_ext<i8>(panel, 24)
+    v128.store(to, v128.shuffle<i32>(a, b, 0, 2, 4, 6))
+    v128.store(to, v128.shuffle<i32>(d, e, 0, 2, 4, 6), 16)
+    v128.store(to, v128.shuffle<i32>(a, b, 1, 3, 5, 7), 32)
+    v128.store(to, v128.shuffle<i32>(d, e, 1, 3, 5, 7), 48)
+  }
+}
+
+/** C += A panel, from top to bottom; a last tile that is not whole computes its last row several times. */
+function tiles(a: usize, lda: usize, rows: i32, panel: usize, kc: i32, c: usize): void {
+  const bottom = rows - 1
+  for (let i = 0; i <= bottom; i += ASC_FEATURE_RELAXED_SIMD ? 6 : 4) {
+    const p = a + <usize>i * lda
+    const q = c + ((<usize>i) << 5)
+    const r1 = <usize>min(1, bottom - i)
+    const r2 = <usize>min(2, bottom - i)
+    const r3 = <usize>min(3, bottom - i)
+    if (ASC_FEATURE_RELAXED_SIMD) {
+      const r4 = <usize>min(4, bottom - i)
+      const r5 = <usize>min(5, bottom - i)
+      bytes6(p, p + r1 * lda, p + r2 * lda, p + r3 * lda, p + r4 * lda, p + r5 * lda, panel, kc, q, r1, r2, r3, r4, r5)
+    } else words4(p, p + r1 * lda, p + r2 * lda, p + r3 * lda, panel, kc, q, r1, r2, r3)
+  }
+}
+
+/** 6 x 8: 2 loads of B, 6 splats of A for 12 products of four pairs a lane. */
+// @ts-ignore: decorator
+@inline
+function bytes6(
+  a0: usize,
+  a1: usize,
+  a2: usize,
+  a3: usize,
+  a4: usize,
+  a5: usize,
+  b: usize,
+  kc: i32,
+  c: usize,
+  r1: usize,
+  r2: usize,
+  r3: usize,
+  r4: usize,
+  r5: usize,
+): void {
+  const c1 = c + (r1 << 5)
+  const c2 = c + (r2 << 5)
+  const c3 = c + (r3 << 5)
+  const c4 = c + (r4 << 5)
+  const c5 = c + (r5 << 5)
+  let x00 = v128.load(c)
+  let x01 = v128.load(c, 16)
+  let x10 = v128.load(c1)
+  let x11 = v128.load(c1, 16)
+  let x20 = v128.load(c2)
+  let x21 = v128.load(c2, 16)
+  let x30 = v128.load(c3)
+  let x31 = v128.load(c3, 16)
+  let x40 = v128.load(c4)
+  let x41 = v128.load(c4, 16)
+  let x50 = v128.load(c5)
+  let x51 = v128.load(c5, 16)
+  const end = b + ((<usize>kc) << 3)
+  do {
+    const b0 = v128.load(b)
+    const b1 = v128.load(b, 16)
+    let s = v128.load32_splat(a0)
+    x00 = dot4(b0, s, x00)
+    x01 = dot4(b1, s, x01)
+    s = v128.load32_splat(a1)
+    x10 = dot4(b0, s, x10)
+    x11 = dot4(b1, s, x11)
+    s = v128.load32_splat(a2)
+    x20 = dot4(b0, s, x20)
+    x21 = dot4(b1, s, x21)
+    s = v128.load32_splat(a3)
+    x30 = dot4(b0, s, x30)
+    x31 = dot4(b1, s, x31)
+    s = v128.load32_splat(a4)
+    x40 = dot4(b0, s, x40)
+    x41 = dot4(b1, s, x41)
+    s = v128.load32_splat(a5)
+    x50 = dot4(b0, s, x50)
+    x51 = dot4(b1, s, x51)
+    a0 += 4
+    a1 += 4
+    a2 += 4
+    a3 += 4
+    a4 += 4
+    a5 += 4
+    b += 32
+  } while (b < end)
+  v128.store(c, x00)
+  v128.store(c, x01, 16)
+  v128.store(c1, x10)
+  v128.store(c1, x11, 16)
+  v128.store(c2, x20)
+  v128.store(c2, x21, 16)
+  v128.store(c3, x30)
+  v128.store(c3, x31, 16)
+  v128.store(c4, x40)
+  v128.store(c4, x41, 16)
+  v128.store(c5, x50)
+  v128.store(c5, x51, 16)
+}
+
+/** c + a0 b0 + a1 b1 in each lane of 32 bits. */
+// @ts-ignore: decorator
+@inline
+function dot2(a: v128, b: v128, c: v128): v128 {
+  return i32x4.add(c, i32x4.dot_i16x8_s(a, b))
+}
+
+/** 4 x 8, two pairs of columns a round. */
+// @ts-ignore: decorator
+@inline
+function words4(a0: usize, a1: usize, a2: usize, a3: usize, b: usize, kc: i32, c: usize, r1: usize, r2: usize, r3: usize): void {
+  const c1 = c + (r1 << 5)
+  const c2 = c + (r2 << 5)
+  const c3 = c + (r3 << 5)
+  let x00 = v128.load(c)
+  let x01 = v128.load(c, 16)
+  let x10 = v128.load(c1)
+  let x11 = v128.load(c1, 16)
+  let x20 = v128.load(c2)
+  let x21 = v128.load(c2, 16)
+  let x30 = v128.load(c3)
+  let x31 = v128.load(c3, 16)
+  const end = b + ((<usize>kc) << 4)
+  do {
+    let b0 = v128.load(b)
+    let b1 = v128.load(b, 16)
+    let s = v128.load32_splat(a0)
+    x00 = dot2(s, b0, x00)
+    x01 = dot2(s, b1, x01)
+    s = v128.load32_splat(a1)
+    x10 = dot2(s, b0, x10)
+    x11 = dot2(s, b1, x11)
+    s = v128.load32_splat(a2)
+    x20 = dot2(s, b0, x20)
+    x21 = dot2(s, b1, x21)
+    s = v128.load32_splat(a3)
+    x30 = dot2(s, b0, x30)
+    x31 = dot2(s, b1, x31)
+    b0 = v128.load(b, 32)
+    b1 = v128.load(b, 48)
+    s = v128.load32_splat(a0, 4)
+    x00 = dot2(s, b0, x00)
+    x01 = dot2(s, b1, x01)
+    s = v128.load32_splat(a1, 4)
+    x10 = dot2(s, b0, x10)
+    x11 = dot2(s, b1, x11)
+    s = v128.load32_splat(a2, 4)
+    x20 = dot2(s, b0, x20)
+    x21 = dot2(s, b1, x21)
+    s = v128.load32_splat(a3, 4)
+    x30 = dot2(s, b0, x30)
+    x31 = dot2(s, b1, x31)
+    a0 += 8
+    a1 += 8
+    a2 += 8
+    a3 += 8
+    b += 64
+  } while (b < end)
+  v128.store(c, x00)
+  v128.store(c, x01, 16)
+  v128.store(c1, x10)
+  v128.store(c1, x11, 16)
+  v128.store(c2, x20)
+  v128.store(c2, x21, 16)
+  v128.store(c3, x30)
+  v128.store(c3, x31, 16)
+}

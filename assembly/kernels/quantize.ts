@@ -1,0 +1,146 @@
+// Numbers in 8 bits and in 7. A weight [N][K] lies in panels of 8 rows, each row with a scale of its own; activations are counted from the
+// least of their row, in steps of 1/127 of its span.
+//
+//     panel:  | 8 scales f32 | 8 sums f32 (of each row's integers) | [K/4][8][4] s8 |      K and N padded with zeros
+//     row:    | step f32 | least f32 | [K] u7 |                                            K padded to a multiple of 4
+import { FileType } from '../abi'
+import { dim, operand } from '../record'
+import { next } from '../threads'
+import { four, one } from './pack'
+
+/** Bytes before the integers of a panel, and of a row. */
+export const PANEL_HEAD: usize = 64
+export const ROW_HEAD: usize = 8
+
+/** Columns as they are stored. */
+// @ts-ignore: decorator
+@inline
+export function padded(k: i32): i32 {
+  return (k + 3) & ~3
+}
+
+/** Bytes from a panel to the next. */
+// @ts-ignore: decorator
+@inline
+export function panelBytes(k: i32): usize {
+  return PANEL_HEAD + ((<usize>padded(k)) << 3)
+}
+
+/** Where adding it leaves a number below 2^22 rounded to a whole one, in the low bits. */
+const ROUND: f32 = 8388608
+
+export function quantize(r: usize): void {
+  const rows = dim(r, 0)
+  const k = dim(r, 1)
+  const x = operand(r, 0)
+  const y = operand(r, 1)
+  const rowBytes = ROW_HEAD + <usize>padded(k)
+  const units = (rows + 3) >> 2
+  for (let unit = next(); unit < units; unit = next()) {
+    for (let i = unit << 2; i < min(rows, (unit << 2) + 4); i++) quantizeRow(x + ((<usize>i * <usize>k) << 2), k, y + <usize>i * rowBytes)
+  }
+}
+
+/** A constant row has step 0 and is exact. Numbers up to the largest give no NaN; a NaN makes the step one. */
+function quantizeRow(x: usize, k: i32, y: usize): void {
+  let low = v128.load32_splat(x)
+  let high = low
+  let odd = i32x4.splat(0)
+  const whole = (<usize>(k & ~3)) << 2
+  const end = (<usize>k) << 2
+  for (let j: usize = 0; j < whole; j += 16) {
+    const v = v128.load(x + j)
+    low = f32x4.pmin(low, v)
+    high = f32x4.pmax(high, v)
+    odd = v128.or(odd, f32x4.ne(v, v))
+  }
+  for (let j = whole; j < end; j += 4) {
+    const v = v128.load32_splat(x + j)
+    low = f32x4.pmin(low, v)
+    high = f32x4.pmax(high, v)
+    odd = v128.or(odd, f32x4.ne(v, v))
+  }
+  low = f32x4.pmin(low, v128.shuffle<f32>(low, low, 2, 3, 0, 1))
+  high = f32x4.pmax(high, v128.shuffle<f32>(high, high, 2, 3, 0, 1))
+  const least = min(f32x4.extract_lane(low, 0), f32x4.extract_lane(low, 1))
+  const most = max(f32x4.extract_lane(high, 0), f32x4.extract_lane(high, 1))
+  // Each divided first: the span itself may be past the largest number.
+  let step: f32 = most / 127 - least / 127
+  if (step <= 1e-37) step = 0
+  const inverse: f32 = step == 0 ? 0 : 1 / step
+  store<f32>(y, v128.any_true(odd) ? f32.NaN : step)
+  store<f32>(y, least, 4)
+  y += ROW_HEAD
+
+  const from = f32x4.splat(least)
+  const by = f32x4.splat(inverse)
+  let j: usize = 0
+  for (; j + 64 <= end; j += 64, y += 16) {
+    const a = i16x8.narrow_i32x4_s(steps(v128.load(x + j), from, by), steps(v128.load(x + j, 16), from, by))
+    const b = i16x8.narrow_i32x4_s(steps(v128.load(x + j, 32), from, by), steps(v128.load(x + j, 48), from, by))
+    v128.store(y, i8x16.narrow_i16x8_u(a, b))
+  }
+  if (j == end) return
+  memory.fill(y, 0, ((end - j + 15) >> 4) << 2)
+  for (; j < end; j += 4, y++) store<u8>(y, <u8>i32x4.extract_lane(steps(v128.load32_splat(x + j), from, by), 0))
+}
+
+/** Four numbers as whole steps from `from`, 0..127. */
+// @ts-ignore: decorator
+@inline
+function steps(x: v128, from: v128, by: v128): v128 {
+  const t = f32x4.pmin(f32x4.mul(f32x4.sub(x, from), by), f32x4.splat(127))
+  return v128.and(f32x4.add(t, f32x4.splat(ROUND)), i32x4.splat(127))
+}
+
+/**
+ * Rows row0..row0+rows-1 of a file's matrix [..][K], which start at `source`, into the panels at `target`: the largest of a row is 127.
+ * Rows of integers are taken as they are, and their scales are the host's to write.
+ */
+export function quantizeRows(source: usize, type: i32, target: usize, row0: i32, rows: i32, k: i32): void {
+  const size: usize = type == FileType.F32 ? 4 : type == FileType.I8 ? 1 : 2
+  const whole = k & ~3
+  for (let i = 0; i < rows; i++) {
+    const row = row0 + i
+    const from = source + <usize>i * <usize>k * size
+    const panel = target + <usize>(row >> 3) * panelBytes(k)
+    const head = panel + ((<usize>(row & 7)) << 2)
+    let to = head + PANEL_HEAD
+    let sum: i32 = 0
+    if (type == FileType.I8) {
+      for (let j = 0; j < k; j++) {
+        const q = load<i8>(from + <usize>j)
+        sum += q
+        store<i8>(to + ((<usize>(j & ~3)) << 3) + <usize>(j & 3), q)
+      }
+    } else {
+      let sizes = f32x4.splat(0)
+      for (let j = 0; j < whole; j += 4) sizes = f32x4.max(sizes, f32x4.abs(four(from + <usize>j * size, type)))
+      for (let j = whole; j < k; j++) sizes = f32x4.max(sizes, f32x4.splat(abs(one(from + <usize>j * size, type))))
+      sizes = f32x4.max(sizes, v128.shuffle<f32>(sizes, sizes, 2, 3, 0, 1))
+      const most = max(f32x4.extract_lane(sizes, 0), f32x4.extract_lane(sizes, 1))
+      // A row of zeros has some scale that is none: files may hold no other.
+      const scale: f32 = most < 1e-35 ? 1 : most / 127
+      const inverse: f32 = most < 1e-35 ? 0 : 127 / most
+      store<f32>(head, scale)
+      for (let j = 0; j < k; j++) {
+        const q = <i32>nearest(one(from + <usize>j * size, type) * inverse)
+        sum += q
+        store<i8>(to + ((<usize>(j & ~3)) << 3) + <usize>(j & 3), <i8>q)
+      }
+    }
+    store<f32>(head, <f32>sum, 32)
+  }
+}
+
+/** The values of rows row0..row0+rows-1, as f32 rows at `target`. */
+export function dequantizeRows(source: usize, target: usize, row0: i32, rows: i32, k: i32): void {
+  for (let i = 0; i < rows; i++) {
+    const row = row0 + i
+    const head = source + <usize>(row >> 3) * panelBytes(k) + ((<usize>(row & 7)) << 2)
+    const scale = load<f32>(head)
+    for (let j = 0; j < k; j++, target += 4) {
+      store<f32>(target, <f32>load<i8>(head + PANEL_HEAD + ((<usize>(j & ~3)) << 3) + <usize>(j & 3)) * scale)
+    }
+  }
+}
