@@ -7,6 +7,7 @@ import type { Graph } from '../src/graph/graph.ts'
 import * as ops from '../src/graph/ops.ts'
 import { OFFSETS, SELECTED, SEQUENCES, TOKENS, type Dims, type Layout, type Tensor } from '../src/graph/tensor.ts'
 import '../src/index.node.ts'
+import { trainingGraphs } from '../src/training/graphs.ts'
 import { TrainingSession } from '../src/training/session.ts'
 import { ACTIVATIONS, floats, offsetsOf, seeded } from './support/op-cases/case.ts'
 import { kept, SEEDS } from './support/op-cases/dropout.ts'
@@ -271,10 +272,11 @@ describe('on the engine, gradients equal finite differences in float64', () => {
         }
         return [sum]
       }
-      const session = new TrainingSession(engine, graph, { key: `${name} ${through}` })
+      const session = new TrainingSession(engine, trainingGraphs(graph), `${name} ${through}`)
+      await session.prepare(DIMS)
       for (const [of, values] of Object.entries(given)) engine.store.write(of, values)
       await session.zero()
-      await session.accumulate(DIMS, DIMS, { ...inputs, scale: Float32Array.of(0.2), ...(wanted && { wanted }) })
+      await session.accumulate(DIMS, { ...inputs, scale: Float32Array.of(0.2), ...(wanted && { wanted }) })
       expect(Math.abs(session.loss() - lossOf(y, wanted)) / lossOf(y, wanted)).toBeLessThan(1e-5)
       expect(session.trained.size).toBe(sizes.length)
       for (const [of, values] of Object.entries(doubles)) {
