@@ -1,6 +1,6 @@
 // The Trainer: its loop, log, evaluation and callbacks, its checkpoints, and what it refuses.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { BertForSequenceClassification, type Tensor } from '../src/index.node.ts'
+import { BertForSequenceClassification, BertletError, type Tensor } from '../src/index.node.ts'
 import {
   EarlyStoppingCallback,
   HeadTraining,
@@ -16,6 +16,8 @@ import {
 } from '../src/training.ts'
 import { memorySource } from '../src/weights/source.ts'
 import { checkpoint, sequences } from './support/models.ts'
+import { random } from './support/random.ts'
+import { readSafetensors } from './support/safetensors.ts'
 
 const load = (num_labels = 3): Promise<BertForSequenceClassification> =>
   BertForSequenceClassification.fromPretrained(memorySource(checkpoint({ hidden_size: 24, intermediate_size: 40 }), 'tiny'), {
@@ -320,10 +322,12 @@ describe('checkpoints', () => {
 
   it.each<[string, string, (bytes: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer> | undefined, RegExp]>([
     ['without a state', 'trainer_state.json', () => undefined, /checkpoint-2\/trainer_state\.json/],
-    ['of a newer version', 'trainer_state.json', text('"format_version": 1', '"format_version": 2'), /format_version.*2.*newer/s],
-    ['of an older version', 'trainer_state.json', text('"format_version": 1', '"format_version": 0'), /format_version.*0.*older/s],
-    ['of another program', 'trainer_state.json', text(/"format_version": 1,/, ''), /format_version.*not a checkpoint of bertlet/s],
+    ['of a newer version', 'trainer_state.json', text('"format_version": 2', '"format_version": 3'), /format_version.*3.*newer/s],
+    ['of an older version', 'trainer_state.json', text('"format_version": 2', '"format_version": 0'), /format_version.*0.*older/s],
+    ['of another program', 'trainer_state.json', text(/"format_version": 2,/, ''), /format_version.*not a checkpoint of bertlet/s],
     ['whose counters are spoilt', 'trainer_state.json', text(/"beta1_power": [^,]*,/, ''), /counters.*beta1_power/s],
+    ['without checksums', 'checksums.json', () => undefined, /checkpoint-2\/checksums\.json.*got none/],
+    ['without its configuration', 'config.json', () => undefined, /checkpoint-2\/config\.json.*got none/],
     ['without an optimizer', 'optimizer.safetensors', () => undefined, /optimizer\.safetensors/],
     ['whose optimizer is cut', 'optimizer.safetensors', (bytes) => bytes.subarray(0, bytes.length - 8), /optimizer\.safetensors/],
     ['whose weights are cut', 'model.safetensors', (bytes) => bytes.subarray(0, bytes.length - 8), /model\.safetensors/],
@@ -337,6 +341,68 @@ describe('checkpoints', () => {
       /tensor "klassifier\.bias\.exp_avg"/,
     ],
   ])('%s: refused by name', (_, file, change, message) => expect(resume(spoil(file, change))).rejects.toThrow(message))
+
+  it('of the first version, which had no checksums: gone on with', async () => {
+    const files = spoil('trainer_state.json', text('"format_version": 2', '"format_version": 1'))
+    files.delete('checkpoint-2/checksums.json')
+    expect(await resume(files)).toMatchObject({ global_step: 4 })
+  })
+
+  it('in which any bit has flipped: refused, naming the file, and the tensor', async () => {
+    const next = random(11)
+    const names = [...folder.files.keys()]
+      .filter((name) => name.startsWith('checkpoint-2/'))
+      .map((name) => name.slice('checkpoint-2/'.length))
+    expect(names.sort()).toEqual(['checksums.json', 'config.json', 'model.safetensors', 'optimizer.safetensors', 'trainer_state.json'])
+    let tensors = 0
+    for (let i = 0; i < 60; i++) {
+      const file = i < 20 ? 'model.safetensors' : i < 40 ? 'optimizer.safetensors' : names[i % names.length]!
+      let [bit, name] = [0, '']
+      const files = spoil(file, (bytes) => {
+        bit = Math.floor(next() * bytes.length * 8)
+        // The tensor in which it lies, if it lies in one.
+        let at = 8 + new DataView(bytes.buffer).getUint32(0, true)
+        if (file.endsWith('.safetensors'))
+          for (const [each, { data }] of readSafetensors(bytes)) {
+            if (bit >= at * 8) name = each
+            at += data.byteLength
+          }
+        bytes[bit >> 3]! ^= 1 << (bit & 7)
+        return bytes
+      })
+      const error: unknown = await resume(files).then(
+        () => undefined,
+        (thrown: unknown) => thrown,
+      )
+      const what = `bit ${bit} of ${file}`
+      expect(error, what).toBeInstanceOf(BertletError)
+      const { message } = error as BertletError
+      if (name !== '') expect(message, what).toContain(`checkpoint-2/${file}: tensor "${name}": expected bytes with the checksum`)
+      else if (file.endsWith('.safetensors')) expect(message, what).toContain(`${file}`)
+      else expect(message, what).toContain('checkpoint-2')
+      tensors += name === '' ? 0 : 1
+    }
+    expect(tensors).toBeGreaterThan(30)
+  })
+
+  it('whose signs have flipped in two places, or whose words have changed places: refused', async () => {
+    const [last, first] = [(bytes: Uint8Array) => bytes.length - 4, (bytes: Uint8Array) => bytes.length - 8]
+    for (const change of [
+      (bytes: Uint8Array<ArrayBuffer>) => {
+        for (const at of [first(bytes), last(bytes)]) bytes[at + 3]! ^= 0x80
+        return bytes
+      },
+      (bytes: Uint8Array<ArrayBuffer>) => {
+        const word = bytes.slice(first(bytes), last(bytes))
+        bytes.copyWithin(first(bytes), last(bytes))
+        bytes.set(word, last(bytes))
+        return bytes
+      },
+    ])
+      await expect(resume(spoil('model.safetensors', change))).rejects.toThrow(
+        /model\.safetensors: tensor ".*": expected bytes with the checksum/,
+      )
+  })
 
   it('made with other arguments: the argument is named', () =>
     expect(
@@ -364,7 +430,9 @@ describe('checkpoints', () => {
     })
     await expect(trained({ args: { ...args, output_dir: full } }, (_, run) => run())).rejects.toMatchObject({
       code: 'write_failed',
-      message: expect.stringMatching(/checkpoint-4\/optimizer\.safetensors.*ENOSPC.*Free some space/s) as string,
+      message: expect.stringMatching(
+        /checkpoint-4\/optimizer\.safetensors.*ENOSPC.* within its first \d+ bytes\. Free some space/s,
+      ) as string,
     })
     expect(new Set([...files.keys()].map((file) => file.split('/')[0]))).toEqual(new Set(['checkpoint-2']))
     const saved = await BertForSequenceClassification.fromPretrained(full.source('checkpoint-2'), { threads: 0 })
