@@ -1,6 +1,6 @@
 // The Trainer: its loop, log, evaluation and callbacks, its checkpoints, and what it refuses.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { BertForSequenceClassification, BertletError, type Tensor } from '../src/index.node.ts'
+import { BertForPreTraining, BertForSequenceClassification, BertletError, type Tensor } from '../src/index.node.ts'
 import {
   EarlyStoppingCallback,
   HeadTraining,
@@ -118,6 +118,39 @@ describe('the loop', () => {
     )
   })
 
+  it('weighs masked words and pairs of sentences by themselves, however many each batch has', async () => {
+    const model = await BertForPreTraining.fromPretrained(memorySource(checkpoint({}, 1, ['cls']), 'tiny'), {
+      threads: 0,
+      initialize_missing: true,
+    })
+    try {
+      // Of 1 to 5 masked words a row: batches of 2, 2 and 1 rows have other shares of the words than of the pairs.
+      const rows = Array.from({ length: 5 }, (_, i) => ({
+        input_ids: Array.from({ length: 12 }, (__, at) => ((5 * i + 3 * at) % 25) + 1),
+        labels: Array.from({ length: 12 }, (_, at) => (at <= i ? (at * 7) % 25 : -100)),
+        next_sentence_label: i % 2,
+      }))
+      // In float64, from what the model says of each row.
+      const nll = (scores: ArrayLike<number>, label: number): number =>
+        Math.log(Array.from(scores).reduce((sum, x) => sum + Math.exp(x), 0)) - scores[label]!
+      const [words, pairs]: number[][] = [[], []]
+      for (const { input_ids, labels, next_sentence_label } of rows) {
+        const { prediction_logits: p, seq_relationship_logits: s } = await model({ input_ids: [input_ids] })
+        const width = p.dims[2]!
+        labels.forEach((label, at) => label !== -100 && words!.push(nll(p.data.subarray(at * width, (at + 1) * width), label)))
+        pairs!.push(nll(s.data, next_sentence_label))
+      }
+      const mean = (values: number[]): number => values.reduce((sum, x) => sum + x) / values.length
+      expect(words).toHaveLength(15)
+      for (const per_device_eval_batch_size of [1, 2, 5]) {
+        const { eval_loss } = await new Trainer({ model, args: { per_device_eval_batch_size } }).evaluate(rows)
+        expect(Math.abs(eval_loss! - mean(words!) - mean(pairs!))).toBeLessThan(2e-6 * eval_loss!)
+      }
+    } finally {
+      await model.dispose()
+    }
+  })
+
   it('stops early, and puts the best weights back', async () => {
     const output_dir = memoryFolder()
     const eval_dataset = features(9, 9)
@@ -211,7 +244,7 @@ describe('bad input', () => {
     })
 
   it.each<[string, unknown, RegExp]>([
-    ['beyond the classes', 3, /step 1, epoch 0, examples .*labels.*0 to 2.*3/s],
+    ['beyond the classes', 3, /step 1, epoch 0, batch of examples .*labels.*0 to 2.*3/s],
     ['below zero', -1, /step 1.*-1/s],
     ['no number', 'good', /labels\[0\]: expected a whole number from 0 to 2/],
     ['no whole number', 0.5, /0\.5/],
@@ -240,7 +273,7 @@ describe('bad input', () => {
       await expect(run()).rejects.toMatchObject({
         code: 'not_finite',
         message: expect.stringMatching(
-          /step \d+, epoch \d+, examples .*(not finite: |the largest is that of )(bert|classifier)\./s,
+          /step \d+, epoch \d+, batch of examples [\d, ]+: .*(not finite: |the largest is that of )(bert|classifier)\./s,
         ) as string,
       })
       const model = trainer.model as BertForSequenceClassification

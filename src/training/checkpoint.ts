@@ -203,7 +203,8 @@ export class Checkpoints {
     }
     if (!isObject(given) || !isObject(callbacks) || !Array.isArray(state.log_history))
       throw expected(file, 'arguments, callbacks and log_history', state, OTHER, 'invalid_file')
-    for (const [argument, value] of Object.entries(wanted)) {
+    for (const argument of Object.keys({ ...wanted, ...given })) {
+      const value = wanted[argument]
       if (given[argument] === value) continue
       throw expected(
         argument,
