@@ -235,9 +235,9 @@ it('a corpus larger than the heap goes through', async () => {
     const sentence = (): string => `${Array.from({ length: 10 }, () => words[Math.floor(next() * words.length)]).join(' ')}\n`
     const document = `${sentence()}${sentence()}${sentence()}${sentence()}\n`.repeat(50)
     bytes += document.length
-    if (!file.write(document)) await new Promise((resolve) => file.once('drain', resolve))
+    if (!file.write(document)) await new Promise<void>((resolve) => file.once('drain', resolve))
   }
-  await new Promise((resolve) => file.end(resolve))
+  await new Promise<void>((resolve) => file.end(() => resolve()))
   const env = { NODE_OPTIONS: `--max-old-space-size=${heap}` }
   const vocabularyOf = ['train-tokenizer', at('large.txt'), '--output', at('large'), '--vocab-size', '300', '--json']
   expect(await bertlet(vocabularyOf, '', { env })).toMatchObject({ code: 0, stderr: '' })

@@ -259,6 +259,8 @@ describe('bad input', () => {
   it.each<[TrainingArgumentsOptions, RegExp]>([
     [{ learning_rate: -1 }, /learning_rate.*-1/s],
     [{ learning_rate: Infinity }, /learning_rate.*Infinity/s],
+    [{ learning_rate: 1000 }, /learning_rate: expected a number above 0 and at most 10, got 1000/],
+    [{ per_device_train_batch_size: 2 ** 30 }, /per_device_train_batch_size: expected a whole number from 1 to 1048576, got 1073741824/],
     [{ per_device_train_batch_size: 0 }, /per_device_train_batch_size.*0/s],
     [{ per_device_train_batch_size: 2.5 }, /per_device_train_batch_size.*2\.5/s],
     [{ max_steps: 1.5 }, /max_steps/],
