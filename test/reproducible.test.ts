@@ -1,15 +1,9 @@
-import { execFile } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
-import { promisify } from 'node:util'
-import { build } from 'esbuild'
 import { describe, expect, it } from 'vitest'
-import { inlineAssets } from '../scripts/assets.mjs'
 import '../src/index.node.ts'
 import { GOLDEN_HASH, outputHash, REPRODUCIBLE_CASES } from './conformance/reproducible.ts'
 import { TRAINED_CASES, TRAINED_HASH } from './conformance/trained.ts'
 import { ensureNodes } from './support/node-versions.ts'
+import { runUnder, testFile } from './support/other-node.ts'
 
 describe('the same bits', () => {
   // The cases themselves are conformance cases: conformance.test.ts runs them here.
@@ -19,41 +13,19 @@ describe('the same bits', () => {
 })
 
 describe('the same bits under other Node versions', async () => {
-  const nodes = await ensureNodes()
-  for (const { name, path: node, version } of nodes) {
-    it(`${name} (${version})`, async () => {
-      const folder = await mkdtemp(path.join(tmpdir(), 'bertlet-'))
-      try {
-        const outfile = path.join(folder, 'main.mjs')
-        const conformance = (file: string): string => JSON.stringify(path.join(import.meta.dirname, 'conformance', file))
-        const entry = path.join(folder, 'entry.ts')
-        await writeFile(
-          entry,
-          `import ${JSON.stringify(path.join(import.meta.dirname, '../src/index.node.ts'))}
-import { outputHash, REPRODUCIBLE_CASES } from ${conformance('reproducible.ts')}
-import { TRAINED_CASES, trainedHash } from ${conformance('trained.ts')}
+  for (const node of await ensureNodes()) {
+    it(`${node.name} (${node.version})`, async () => {
+      const text = `import ${testFile('../src/index.node.ts')}
+import { outputHash, REPRODUCIBLE_CASES } from ${testFile('conformance/reproducible.ts')}
+import { TRAINED_CASES, trainedHash } from ${testFile('conformance/trained.ts')}
 const [hashes, trained] = [[], []]
 for (const options of Object.values(REPRODUCIBLE_CASES)) hashes.push(await outputHash(options))
 for (const options of Object.values(TRAINED_CASES)) trained.push(await trainedHash(options))
-console.log(JSON.stringify({ hashes, trained }))`,
-        )
-        await build({
-          entryPoints: [entry],
-          outfile,
-          bundle: true,
-          format: 'esm',
-          platform: 'node',
-          plugins: [inlineAssets()],
-          logLevel: 'warning',
-        })
-        const { stdout } = await promisify(execFile)(node, [outfile])
-        expect(JSON.parse(stdout)).toEqual({
-          hashes: Object.values(REPRODUCIBLE_CASES).map(() => GOLDEN_HASH),
-          trained: Object.values(TRAINED_CASES).map(() => TRAINED_HASH),
-        })
-      } finally {
-        await rm(folder, { recursive: true, force: true })
-      }
+console.log(JSON.stringify({ hashes, trained }))`
+      expect(await runUnder(node, text)).toEqual({
+        hashes: Object.values(REPRODUCIBLE_CASES).map(() => GOLDEN_HASH),
+        trained: Object.values(TRAINED_CASES).map(() => TRAINED_HASH),
+      })
     })
   }
 })
