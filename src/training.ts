@@ -14,6 +14,7 @@ export {
 export { dataCollatorFor } from './training/collate.ts'
 export type { DataCollator, Dataset, Feature } from './training/dataset.ts'
 export type { ComputeMetrics, EvalPrediction, LabelIds, Predictions, PreprocessLogits } from './training/evaluation.ts'
+export { argmax, classificationMetrics, classMetrics, regressionMetrics, scoreMetrics } from './training/metrics.ts'
 export type { TrainOutput } from './training/loop.ts'
 export { Trainer, type EvaluateOptions, type PredictionOutput, type TrainerOptions, type TrainOptions } from './training/trainer.ts'
 export { memoryFolder, type Folder } from './weights/folder.ts'

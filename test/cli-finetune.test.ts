@@ -6,7 +6,6 @@ import path from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readExamples, type ColumnOptions } from '../src/cli/dataset.ts'
-import { classMetrics, scoreMetrics } from '../src/cli/metrics.ts'
 import { AutoModel, Tokenizer } from '../src/index.node.ts'
 import { FileSpool } from '../src/runtimes/node-spool.ts'
 import { bertlet, build, ended, jsonl, start } from './support/command.ts'
@@ -100,27 +99,6 @@ describe('rows of labelled files', () => {
     ['k.xml', 'a', {}, /expected a name that ends in \.tsv/],
   ] as const)('%s %j is refused', async (name, text, options, message) => {
     await expect(read(name, text, options)).rejects.toThrow(message)
-  })
-})
-
-describe('metrics', () => {
-  it('are those of the definitions', () => {
-    // Confusion matrix [[2, 1], [1, 4]]: (2 * 4 - 1 * 1) / sqrt(3 * 5 * 3 * 5).
-    const [wanted, found] = [
-      [0, 0, 0, 1, 1, 1, 1, 1],
-      [0, 0, 1, 0, 1, 1, 1, 1],
-    ]
-    expect(classMetrics(found, wanted, 2)).toEqual({
-      accuracy: 0.75,
-      f1: 0.8,
-      matthews_correlation: expect.closeTo(7 / 15, 12) as number,
-    })
-    expect(classMetrics([1, 1], [0, 1], 2).matthews_correlation).toBe(0)
-    // Ranks 1, 2.5, 2.5, 4 against 1, 2, 3, 4: 4.5 / sqrt(4.5 * 5).
-    const { pearson, spearman, mse } = scoreMetrics([1, 2, 2, 10], [1, 2, 3, 4])
-    expect(spearman).toBeCloseTo(4.5 / Math.sqrt(4.5 * 5), 12)
-    expect(pearson).toBeCloseTo(13.5 / Math.sqrt(52.75 * 5), 12)
-    expect(mse).toBe(37 / 4)
   })
 })
 

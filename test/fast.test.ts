@@ -1,16 +1,11 @@
-import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { promisify } from 'node:util'
-import { build } from 'esbuild'
 import { describe, expect, it } from 'vitest'
-import { inlineAssets } from '../scripts/assets.mjs'
 import { BertModel } from '../src/index.node.ts'
 import { GOLDEN_HASH } from './conformance/reproducible.ts'
 import { fastReport, type FastReport } from './support/fast-main.ts'
 import { ensureNodes } from './support/runtimes/installed.ts'
+import { runUnder, testFile } from './support/other-node.ts'
 
 const wasm = path.join(import.meta.dirname, '../build/fast.wasm')
 
@@ -42,30 +37,11 @@ it('refuses any other precision', async () => {
 })
 
 describe("precision 'fast' where there is relaxed SIMD", async () => {
-  for (const { name, path: node, version } of await ensureNodes()) {
-    it(`${name} (${version})`, async () => {
-      const folder = await mkdtemp(path.join(tmpdir(), 'bertlet-'))
-      try {
-        const [entry, outfile] = [path.join(folder, 'entry.ts'), path.join(folder, 'main.mjs')]
-        const main = path.join(import.meta.dirname, 'support/fast-main.ts')
-        await writeFile(
-          entry,
-          `import { fastReport } from ${JSON.stringify(main)}\nconsole.log(JSON.stringify(await fastReport(process.argv[2])))`,
-        )
-        await build({
-          entryPoints: [entry],
-          outfile,
-          bundle: true,
-          format: 'esm',
-          platform: 'node',
-          plugins: [inlineAssets()],
-          logLevel: 'warning',
-        })
-        const { stdout } = await promisify(execFile)(node, [outfile, wasm])
-        check(JSON.parse(stdout) as FastReport, true)
-      } finally {
-        await rm(folder, { recursive: true, force: true })
-      }
+  for (const node of await ensureNodes()) {
+    it(`${node.name} (${node.version})`, async () => {
+      const text = `import { fastReport } from ${testFile('support/fast-main.ts')}
+console.log(JSON.stringify(await fastReport(process.argv[2])))`
+      check((await runUnder(node, text, [wasm])) as FastReport, true)
     })
   }
 })

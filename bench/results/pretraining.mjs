@@ -2,35 +2,26 @@
 // context. FOLDER holds .txt files as corpus.mjs reads them; every tenth document is held out, of the vocabulary too.
 import { appendFile, mkdir, rm } from 'node:fs/promises'
 import path from 'node:path'
-import { parseArgs } from 'node:util'
 import { BertForPreTraining } from '../../dist/index.node.js'
 import { createPretrainingData, trainWordPiece } from '../../dist/training.js'
 import { documentsOf, READING, split } from './corpus.mjs'
+import { readOptions } from './options.mjs'
 import { allInstances, baselines, errorsAboveChance, pretrain, sample } from './pretrain.mjs'
 import { meanAndRange } from './table.mjs'
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    output: { type: 'string', default: 'pretraining-results' },
-    seeds: { type: 'string', default: '1,2,3' },
-    steps: { type: 'string', default: '2500' },
-    batch: { type: 'string', default: '16' },
-    length: { type: 'string', default: '64' },
-    rate: { type: 'string', default: '1e-3' },
-    vocabulary: { type: 'string', default: '4000' },
-    every: { type: 'string', default: '250' },
-    threads: { type: 'string' },
-  },
+const { folder, values, numbers } = readOptions('measure:pretraining', {
+  output: 'pretraining-results',
+  seeds: '1,2,3',
+  steps: '2500',
+  batch: '16',
+  length: '64',
+  rate: '1e-3',
+  vocabulary: '4000',
+  every: '250',
 })
-if (positionals.length !== 1) {
-  process.stderr.write('usage: npm run measure:pretraining -- FOLDER [--output FOLDER] [--seeds 1,2,3] [--steps N] [--threads N]\n')
-  process.exit(2)
-}
-const numbers = Object.fromEntries(['steps', 'batch', 'length', 'rate', 'vocabulary', 'every'].map((name) => [name, Number(values[name])]))
 const print = (text) => process.stdout.write(`${text}\n`)
 
-const documents = await documentsOf(positionals[0])
+const documents = await documentsOf(folder)
 const { train, heldOut } = split(documents)
 const tokenizer = await trainWordPiece(train, { vocab_size: numbers.vocabulary })
 const options = { ...READING, max_seq_length: numbers.length, masking: 'dynamic', seed: 1 }

@@ -1,16 +1,15 @@
 import { AutoModel, BertForSequenceClassification, inspect, Tokenizer, type Source, type Tensor } from '../index.node.ts'
 import { expected } from '../errors.ts'
-import { Trainer } from '../training.ts'
+import { argmax, Trainer } from '../training.ts'
 import { corpusLines, instancesOf, type CorpusOptions } from './corpus.ts'
 import { readExamples, type ColumnOptions, type Example } from './dataset.ts'
 import { featuresOf, longest, metricsFor } from './features.ts'
 import { labelling, SCORES } from './labels.ts'
-import { best } from './metrics.ts'
 import { loadOptions, type ModelOptions } from './options.ts'
 import { openSink } from './output.ts'
 import { HELD_OUT } from './pretrain.ts'
 import { pretrainingMetrics, shrink, unigram } from './pretraining-metrics.ts'
-import { plain, sourceOf, table } from './run-training.ts'
+import { plain, prepareFast, sourceOf, table } from './run-training.ts'
 
 export interface EvaluateOptions extends ModelOptions, ColumnOptions, CorpusOptions {
   readonly json?: boolean
@@ -38,6 +37,7 @@ export async function evaluate(folder: string, file: string, options: EvaluateOp
       architecture,
       'Train one with bertlet finetune',
     )
+  await prepareFast(options)
   const metrics = await run(source, file, options, signal)
   if (options.json) process.stdout.write(`${JSON.stringify({ model: folder, file, metrics })}\n`)
   else process.stdout.write(table(metrics))
@@ -75,7 +75,7 @@ async function write(
   const sink = await openSink(file, signal)
   try {
     const width = names?.length ?? 1
-    const found = best(scores, width)
+    const found = argmax(scores, width)
     for (const [i, { text, pair, label }] of examples.entries()) {
       const row = Array.from({ length: width }, (_, k) => scores[i * width + k]!)
       const given = { text, ...(pair !== undefined && { text_pair: pair }), ...(label !== undefined && { label }) }

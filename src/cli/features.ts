@@ -1,9 +1,8 @@
 // Labelled texts to what a classifier is trained and measured on.
-import type { BertConfig, Tensor, Tokenizer } from '../index.node.ts'
-import type { ComputeMetrics, Feature } from '../training.ts'
+import type { BertConfig, Tokenizer } from '../index.node.ts'
+import { classificationMetrics, regressionMetrics, type ComputeMetrics, type Feature } from '../training.ts'
 import type { Example } from './dataset.ts'
 import type { Labelling } from './labels.ts'
-import { best, classMetrics, scoreMetrics } from './metrics.ts'
 
 /** Texts that are tokenized together. */
 const BATCH = 512
@@ -37,9 +36,5 @@ export function featuresOf(
   return features
 }
 
-export function metricsFor(classes: number | undefined): ComputeMetrics {
-  return ({ predictions, label_ids }) => {
-    const [scores, wanted] = [(predictions as Tensor).data, Array.from((label_ids as Tensor).data)]
-    return classes === undefined ? scoreMetrics(Array.from(scores), wanted) : classMetrics(best(scores, classes), wanted, classes)
-  }
-}
+export const metricsFor = (classes: number | undefined): ComputeMetrics =>
+  classes === undefined ? regressionMetrics : classificationMetrics

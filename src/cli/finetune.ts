@@ -1,43 +1,33 @@
 import { mkdir } from 'node:fs/promises'
 import { BertForSequenceClassification, inspect, Tokenizer, type Source } from '../index.node.ts'
-import { EarlyStoppingCallback, TrainingArguments, type SchedulerType, type TrainingArgumentsOptions } from '../training.ts'
+import { EarlyStoppingCallback, TrainingArguments, type TrainingArgumentsOptions } from '../training.ts'
 import { readExamples, type ColumnOptions } from './dataset.ts'
 import { featuresOf, longest, metricsFor } from './features.ts'
 import { classesOf, labelling, SCORES, type Labelling } from './labels.ts'
 import { loadOptions } from './options.ts'
-import { checkOutput, report, runTraining, sourceOf, type TrainingRunOptions } from './run-training.ts'
+import { checkOutput, commonArguments, prepareFast, report, runTraining, sourceOf, type TrainingRunOptions } from './run-training.ts'
 
 export interface FinetuneOptions extends TrainingRunOptions, ColumnOptions {
   readonly eval?: string
   readonly regression?: boolean
   readonly labels?: string
   readonly maxLength?: number
-  readonly learningRate: number
   readonly numTrainEpochs: number
-  readonly maxSteps?: number
   readonly perDeviceTrainBatchSize: number
   readonly perDeviceEvalBatchSize: number
-  readonly gradientAccumulationSteps: number
-  readonly warmupRatio: number
-  readonly weightDecay: number
-  readonly maxGradNorm: number
-  readonly lrSchedulerType: SchedulerType
   readonly layerLrDecay: number
-  readonly loggingSteps: number
-  readonly evalSteps?: number
   readonly saveSteps?: number
-  readonly saveTotalLimit: number
   readonly loadBestModelAtEnd?: boolean
   readonly metricForBestModel?: string
   readonly earlyStoppingPatience?: number
   readonly headOnly?: boolean
-  readonly seed: number
 }
 
 /** `bertlet finetune`: a classifier, or a model of scores, from labelled texts. */
 export async function finetune(train: string, options: FinetuneOptions, signal: AbortSignal): Promise<void> {
   const args = new TrainingArguments(argumentsOf(options))
   await checkOutput(options)
+  await prepareFast(options)
   // What is wrong with the files is told before a weight is read.
   const data = await readExamples(train, options, true, signal)
   const held = options.eval === undefined ? undefined : await readExamples(options.eval, options, true, signal)
@@ -118,27 +108,16 @@ function argumentsOf(options: FinetuneOptions): TrainingArgumentsOptions {
   // The best model is one that was evaluated and saved.
   const save = saveSteps ?? (best ? evalSteps : undefined)
   return {
-    output_dir: options.output,
-    learning_rate: options.learningRate,
+    ...commonArguments(options),
     num_train_epochs: options.numTrainEpochs,
-    ...(options.maxSteps !== undefined && { max_steps: options.maxSteps }),
     per_device_train_batch_size: options.perDeviceTrainBatchSize,
     per_device_eval_batch_size: options.perDeviceEvalBatchSize,
-    gradient_accumulation_steps: options.gradientAccumulationSteps,
-    warmup_ratio: options.warmupRatio,
-    weight_decay: options.weightDecay,
-    max_grad_norm: options.maxGradNorm,
-    lr_scheduler_type: options.lrSchedulerType,
     layer_lr_decay: options.layerLrDecay,
-    ...(options.gradientCheckpointing && { gradient_checkpointing: true }),
-    logging_steps: options.loggingSteps,
     eval_strategy: held === undefined ? 'no' : evalSteps === undefined ? 'epoch' : 'steps',
     ...(evalSteps !== undefined && { eval_steps: evalSteps }),
     save_strategy: save === undefined ? 'epoch' : 'steps',
     ...(save !== undefined && { save_steps: save }),
-    save_total_limit: options.saveTotalLimit,
     load_best_model_at_end: wantBest ?? false,
     ...(best && { metric_for_best_model: options.metricForBestModel ?? 'loss' }),
-    seed: options.seed,
   }
 }

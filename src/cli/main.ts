@@ -11,6 +11,7 @@ import type { PretrainOptions } from './pretrain.ts'
 import {
   columnOptions,
   corpusOptions,
+  fastOptions,
   filesOptions,
   inputOptions,
   jsonOption,
@@ -125,7 +126,7 @@ function trainingCommands(command: (name: string, description: string) => Comman
     .option('--metric-for-best-model <name>', 'accuracy, f1, matthews_correlation, pearson, spearman, mse (default: loss)')
     .option('--early-stopping-patience <n>', 'stop after this many evaluations that are no better', wholeFrom(1))
     .option('--head-only', 'train pooler and classifier, and leave the trunk as it is')
-  jsonOption(modelOptions(finetune))
+  jsonOption(fastOptions(finetune))
   finetune.action(async (train: string, options: FinetuneOptions) => (await import('./finetune.ts')).finetune(train, options, signal))
 
   const evaluate = command('evaluate', 'how good a model is, on labelled texts, or one that was pre-trained on raw text')
@@ -134,7 +135,7 @@ function trainingCommands(command: (name: string, description: string) => Comman
     .option('--predictions <file>', 'write a line of JSON for every text; labels may be absent then')
     .option('--max-length <n>', 'cut texts to this many tokens (default: what the model takes)', wholeFrom(2))
     .option('--batch-size <n>', 'texts that are measured together', wholeFrom(1), 64)
-  jsonOption(modelOptions(evaluate))
+  jsonOption(fastOptions(evaluate))
   evaluate.action(async (model: string, file: string, options: EvaluateOptions) =>
     (await import('./evaluate.ts')).evaluate(model, file, options, signal),
   )
@@ -162,7 +163,7 @@ function trainingCommands(command: (name: string, description: string) => Comman
     .option('--batch <n>', 'pairs to a batch', wholeFrom(1), 32)
     .option('--epochs <n>', 'passes over the pairs', numberFrom(0), 10)
     .option('--save-steps <n>', 'steps to a checkpoint', wholeFrom(1), 500)
-  jsonOption(modelOptions(optimizerOptions(pretrain, 1e-4)))
+  jsonOption(fastOptions(optimizerOptions(pretrain, 1e-4)))
   pretrain.action(async (files: string[], options: PretrainOptions) => (await import('./pretrain.ts')).pretrain(files, options, signal))
 }
 

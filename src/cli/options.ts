@@ -7,6 +7,7 @@ export interface ModelOptions {
   readonly model?: string
   readonly threads?: number
   readonly dtype?: LoadOptions['dtype']
+  readonly fast?: boolean
   readonly revision?: string
   readonly cacheDir?: string
   readonly offline?: boolean
@@ -43,6 +44,14 @@ export function modelOptions(command: Command): Command {
     .option('--dtype <dtype>', 'what weights are held and computed in: f32')
 }
 
+/** And with fused multiply-adds, for commands that compute long. */
+export function fastOptions(command: Command): Command {
+  return modelOptions(command).option(
+    '--fast',
+    'fused multiply-adds: faster, and not the same bits on every machine (an error where there are none)',
+  )
+}
+
 export function inputOptions(command: Command): Command {
   return command
     .option('--file <file>', 'read the texts from a file, one a line; - is standard input')
@@ -67,8 +76,13 @@ export function sourceOptions({ revision, cacheDir, offline }: ModelOptions): So
 }
 
 /** And of how a model runs. */
-export function loadOptions({ threads, dtype, ...place }: ModelOptions): LoadOptions {
-  return { ...sourceOptions(place), ...(threads !== undefined && { threads }), ...(dtype !== undefined && { dtype }) }
+export function loadOptions({ threads, dtype, fast, ...place }: ModelOptions): LoadOptions {
+  return {
+    ...sourceOptions(place),
+    ...(threads !== undefined && { threads }),
+    ...(dtype !== undefined && { dtype }),
+    ...(fast && { precision: 'fast' }),
+  }
 }
 
 /** A parser of whole numbers of `least` to `most`. */

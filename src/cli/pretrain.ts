@@ -1,18 +1,21 @@
 import { mkdir } from 'node:fs/promises'
 import { expected, Words } from '../errors.ts'
 import { BertConfig, BertForPreTraining, Tokenizer } from '../index.node.ts'
-import {
-  TrainingArguments,
-  trainWordPiece,
-  type PretrainingDataOptions,
-  type SchedulerType,
-  type TrainingArgumentsOptions,
-} from '../training.ts'
+import { TrainingArguments, trainWordPiece, type PretrainingDataOptions, type TrainingArgumentsOptions } from '../training.ts'
 import { corpusLines, instancesOf, type CorpusOptions, type Instances, type Part } from './corpus.ts'
 import { loadOptions } from './options.ts'
 import { pretrainingMetrics, shrink, unigram } from './pretraining-metrics.ts'
 import { openProgress } from './progress.ts'
-import { checkOutput, dropoutFields, report, runTraining, sourceOf, type TrainingRunOptions } from './run-training.ts'
+import {
+  checkOutput,
+  commonArguments,
+  dropoutFields,
+  prepareFast,
+  report,
+  runTraining,
+  sourceOf,
+  type TrainingRunOptions,
+} from './run-training.ts'
 
 export interface PretrainOptions extends TrainingRunOptions, CorpusOptions {
   readonly tokenizer?: string
@@ -30,30 +33,20 @@ export interface PretrainOptions extends TrainingRunOptions, CorpusOptions {
   readonly maxPredictionsPerSeq: number
   readonly dupeFactor?: number
   readonly batch: number
-  readonly gradientAccumulationSteps: number
-  readonly learningRate: number
   readonly epochs: number
-  readonly maxSteps?: number
-  readonly warmupRatio: number
-  readonly weightDecay: number
-  readonly maxGradNorm: number
-  readonly lrSchedulerType: SchedulerType
-  readonly loggingSteps: number
-  readonly evalSteps?: number
   readonly saveSteps: number
-  readonly saveTotalLimit: number
-  readonly seed: number
 }
 
 /** `bertlet pretrain`: BERT from raw text, by masked words and next sentences. */
 export async function pretrain(files: readonly string[], options: PretrainOptions, signal: AbortSignal): Promise<void> {
   check(files, options)
   const args = new TrainingArguments(argumentsOf(options))
-  await checkOutput(options)
+  const resumed = await checkOutput(options)
+  await prepareFast(options)
   await mkdir(options.output, { recursive: true })
   const lines = (part: Part): AsyncGenerator<string> => corpusLines(files, options, part, signal)
   const trained: Part = options.holdOut === undefined ? 'all' : 'train'
-  const tokenizer = await tokenizerFor(lines(trained), options, signal)
+  const tokenizer = await tokenizerFor(lines(trained), options, resumed, signal)
   const open: Instances[] = []
   const instances = async (from: AsyncGenerator<string>, how: PretrainingDataOptions): Promise<Instances['data']> => {
     const made = await instancesOf(from, tokenizer, { ...dataOptions(options), ...how }, signal)
@@ -112,9 +105,25 @@ function check(files: readonly string[], options: PretrainOptions): void {
     throw expected('files', 'files, which can be read twice, with --vocab-size or --hold-out', new Words('standard input'))
 }
 
-async function tokenizerFor(lines: AsyncGenerator<string>, options: PretrainOptions, signal: AbortSignal): Promise<Tokenizer> {
+/** A run that goes on keeps its words: another vocabulary would give every row of the word table another meaning. */
+async function tokenizerFor(
+  lines: AsyncGenerator<string>,
+  options: PretrainOptions,
+  resumed: string | undefined,
+  signal: AbortSignal,
+): Promise<Tokenizer> {
   const { tokenizer, vocabSize, cased = false } = options
-  if (vocabSize === undefined) return Tokenizer.fromPretrained(tokenizer ?? sourceOf(options), { signal })
+  const saved = resumed === undefined ? undefined : await Tokenizer.fromPretrained(resumed, { signal })
+  if (vocabSize === undefined) {
+    const given = await Tokenizer.fromPretrained(tokenizer ?? sourceOf(options), { signal })
+    if (saved !== undefined && saved.files()['vocab.txt'] !== given.files()['vocab.txt'])
+      throw expected('--resume', `the vocabulary of ${resumed}`, new Words(`another one, of ${given.total_size} tokens`), ANOTHER)
+    return given
+  }
+  if (saved !== undefined) {
+    if (saved.total_size === vocabSize) return saved
+    throw expected('--vocab-size', `${saved.total_size}, as ${resumed} has it`, vocabSize, ANOTHER)
+  }
   const progress = await openProgress({ rows: false })
   try {
     return await trainWordPiece(lines, {
@@ -128,8 +137,10 @@ async function tokenizerFor(lines: AsyncGenerator<string>, options: PretrainOpti
   }
 }
 
+const ANOTHER = 'Give the same to resume, or begin anew in another --output'
+
 function fresh(tokenizer: Tokenizer, options: PretrainOptions): BertForPreTraining {
-  const { preset = 'bert-mini', layers, hidden, heads, intermediate, dropout, seq, threads, seed } = options
+  const { preset = 'bert-mini', layers, hidden, heads, intermediate, dropout, seq, threads, fast, seed } = options
   const given = BertConfig.preset(preset).toJSON()
   const sizes = {
     ...(layers !== undefined && { num_hidden_layers: layers }),
@@ -150,7 +161,7 @@ function fresh(tokenizer: Tokenizer, options: PretrainOptions): BertForPreTraini
       pad_token_id: tokenizer.pad_token_id,
       max_position_embeddings: Math.max(512, seq),
     }),
-    { seed, ...(threads !== undefined && { threads }) },
+    { seed, ...(threads !== undefined && { threads }), ...(fast && { precision: 'fast' as const }) },
   )
 }
 
@@ -166,24 +177,13 @@ const dataOptions = ({ seq, wholeWordMask, maxPredictionsPerSeq, seed }: Pretrai
 
 function argumentsOf(options: PretrainOptions): TrainingArgumentsOptions {
   return {
-    output_dir: options.output,
-    learning_rate: options.learningRate,
+    ...commonArguments(options),
     num_train_epochs: options.epochs,
-    ...(options.maxSteps !== undefined && { max_steps: options.maxSteps }),
     per_device_train_batch_size: options.batch,
     per_device_eval_batch_size: options.batch,
-    gradient_accumulation_steps: options.gradientAccumulationSteps,
-    warmup_ratio: options.warmupRatio,
-    weight_decay: options.weightDecay,
-    max_grad_norm: options.maxGradNorm,
-    lr_scheduler_type: options.lrSchedulerType,
-    ...(options.gradientCheckpointing && { gradient_checkpointing: true }),
-    logging_steps: options.loggingSteps,
     ...((options.eval ?? options.holdOut) !== undefined &&
       options.evalSteps !== undefined && { eval_strategy: 'steps', eval_steps: options.evalSteps }),
     save_strategy: 'steps',
     save_steps: options.saveSteps,
-    save_total_limit: options.saveTotalLimit,
-    seed: options.seed,
   }
 }

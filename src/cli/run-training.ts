@@ -1,8 +1,9 @@
 // What the commands that train share: progress, ctrl-C, the lines and the table of evaluations.
 import { readdir } from 'node:fs/promises'
+import path from 'node:path'
 import { expected, Words } from '../errors.ts'
-import { openModel, type Source } from '../index.node.ts'
-import { Trainer, type LogEntry, type TrainerCallback, type TrainOutput } from '../training.ts'
+import { openModel, prepare, type Source } from '../index.node.ts'
+import { Trainer, type LogEntry, type SchedulerType, type TrainerCallback, type TrainOutput } from '../training.ts'
 import { sourceOptions, type ModelOptions } from './options.ts'
 import { columns } from './output.ts'
 import { openProgress, type Progress } from './progress.ts'
@@ -15,16 +16,46 @@ export interface TrainingRunOptions extends ModelOptions {
   readonly dropout?: number
   readonly maxMinutes?: number
   readonly gradientCheckpointing?: boolean
+  readonly learningRate: number
+  readonly maxSteps?: number
+  readonly gradientAccumulationSteps: number
+  readonly warmupRatio: number
+  readonly weightDecay: number
+  readonly maxGradNorm: number
+  readonly lrSchedulerType: SchedulerType
+  readonly loggingSteps: number
+  readonly evalSteps?: number
+  readonly saveTotalLimit: number
+  readonly seed: number
 }
 
-/** A folder that holds another run is not mixed with this one. */
-export async function checkOutput({ output, resume }: TrainingRunOptions): Promise<void> {
+/** The arguments that every training takes from its options. */
+export const commonArguments = (options: TrainingRunOptions) => ({
+  output_dir: options.output,
+  learning_rate: options.learningRate,
+  ...(options.maxSteps !== undefined && { max_steps: options.maxSteps }),
+  gradient_accumulation_steps: options.gradientAccumulationSteps,
+  warmup_ratio: options.warmupRatio,
+  weight_decay: options.weightDecay,
+  max_grad_norm: options.maxGradNorm,
+  lr_scheduler_type: options.lrSchedulerType,
+  ...(options.gradientCheckpointing && { gradient_checkpointing: true }),
+  logging_steps: options.loggingSteps,
+  save_total_limit: options.saveTotalLimit,
+  seed: options.seed,
+})
+
+/** A folder that holds another run is not mixed with this one. Resolves with the checkpoint that is gone on from. */
+export async function checkOutput({ output, resume }: TrainingRunOptions): Promise<string | undefined> {
   const names = await readdir(output).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
     throw error
   })
-  const found = names.filter((name) => /^checkpoint-\d+$/.test(name))
-  if (found.length === 0 || resume) return
+  const step = (name: string): number => Number(name.slice('checkpoint-'.length))
+  const found = names.filter((name) => /^checkpoint-\d+$/.test(name)).sort((a, b) => step(a) - step(b))
+  const newest = found.at(-1)
+  if (newest === undefined) return undefined
+  if (resume) return path.join(output, newest)
   throw expected(
     '--output',
     'a folder without checkpoints of an earlier run',
@@ -46,6 +77,13 @@ export function sourceOf(options: ModelOptions & { readonly dropout?: number }):
       return JSON.stringify({ ...(JSON.parse(text) as object), ...dropoutFields(dropout) })
     },
   }
+}
+
+/** Loads the kernels of --fast; where there are none it is not trained slowly in silence. */
+export async function prepareFast({ fast }: ModelOptions): Promise<void> {
+  if (!fast) return
+  const { name, why } = await prepare('fast')
+  if (name !== 'fast') throw expected('--fast', 'an engine with relaxed SIMD', new Words(why), 'Leave it out, or take Node 24')
 }
 
 export const dropoutFields = (dropout: number) => ({

@@ -251,6 +251,15 @@ export function lossInputs(
   return inputs
 }
 
+/** A term of a loss: its weighted mean, and the labels behind it. */
+export interface LossPart {
+  readonly mean: number
+  readonly count: number
+}
+
+/** What a call's `loss` is the sum of: means over several calls must be weighed term by term. */
+export const lossParts = new WeakMap<object, readonly LossPart[]>()
+
 /** 1 / labels of each term, weighted; a term without labels that count is refused. */
 export function lossScales(terms: readonly LossTerm[]): number[] {
   return terms.map(({ count, weight, output }) => {

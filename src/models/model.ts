@@ -9,7 +9,7 @@ import { chunkInputs, Collector } from './collect.ts'
 import type { BertConfig } from './config.ts'
 import { estimate, type Estimate } from './estimate.ts'
 import type { Head } from './heads.ts'
-import { labelsOf, lossInputs, lossName, lossScales, lossTerms, type LabelInputs, type LossTerm } from './losses.ts'
+import { labelsOf, lossInputs, lossName, lossParts, lossScales, lossTerms, type LabelInputs, type LossTerm } from './losses.ts'
 import { attach, load, Loaded, make } from './load.ts'
 import type { AttentionImplementation, LoadOptions, RunOptions } from './options.ts'
 import type { ModelSource } from './source.ts'
@@ -283,7 +283,13 @@ export abstract class BertPreTrainedModel extends Callable {
       })
     }
     const tensors = Object.fromEntries([...outputs].map(([name, { tensor }]) => [name, tensor]))
-    return terms.length === 0 ? tensors : { loss: sum(totals), ...tensors }
+    if (terms.length === 0) return tensors
+    const loss = sum(totals)
+    lossParts.set(
+      loss,
+      terms.map(({ count }, i) => ({ mean: totals[i]![0]!, count })),
+    )
+    return { loss, ...tensors }
   }
 
   private program(variant: Variant, dims: Dims): Program {

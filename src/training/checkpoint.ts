@@ -11,14 +11,17 @@ import { readHeader, writeSafetensors, type TensorInfo, type TensorToWrite } fro
 import type { Sink } from '../weights/sink.ts'
 import type { ByteReader } from '../weights/source.ts'
 import type { TrainerState } from './callbacks.ts'
+import { checksum, verifyFiles } from './checksums.ts'
 import type { HeadTraining } from './head-training.ts'
 import type { Position } from './loop.ts'
 import { moments, type OptimizerCounters } from './optimizer.ts'
 
-/** Of trainer_state.json and optimizer.safetensors; raised when what they hold changes. */
-const VERSION = 1
+/** Of a checkpoint's files; raised when what they hold changes. The first had no checksums. */
+const VERSION = 2
+const FIRST = 1
 const OPTIMIZER = 'optimizer.safetensors'
 const STATE = 'trainer_state.json'
+const CHECKSUMS = 'checksums.json'
 const OTHER = 'Resume from another checkpoint, or begin anew in another output_dir'
 
 /** What trainer_state.json holds beside version and counters. */
@@ -77,7 +80,28 @@ export class Checkpoints {
     const temporary = `${name}.incomplete`
     await folder.remove(temporary)
     const files = folder.sink(temporary)
-    const sink: Sink = { write: (file, pieces) => writing(folder, `${name}/${file}`, () => files.write(file, pieces)) }
+    const sums: Record<string, number[]> = {}
+    const sink: Sink = {
+      async write(file, pieces) {
+        let bytes = 0
+        const own: number[] = (sums[file] = [])
+        const summed = async function* (): AsyncGenerator<Uint8Array> {
+          for await (const piece of pieces) {
+            own.push(checksum(piece))
+            bytes += piece.length
+            yield piece
+          }
+        }
+        await writing(
+          folder,
+          `${name}/${file}`,
+          () => files.write(file, summed()),
+          () => bytes,
+        )
+      },
+    }
+    const json = (file: string, value: object): Promise<void> =>
+      sink.write(file, [new TextEncoder().encode(`${JSON.stringify(value, null, 1)}\n`)])
     try {
       await model.savePretrained(sink, tokenizer && { tokenizer })
       const states = training
@@ -85,8 +109,8 @@ export class Checkpoints {
         .map(({ name: of, shape, read }): TensorToWrite => ({ name: of, dtype: 'F32', shape, data: () => new Uint8Array(read().buffer) }))
       await sink.write(OPTIMIZER, writeSafetensors(states, { format: 'pt', version: String(VERSION) }))
       const { state, ...rest } = saved
-      const text = JSON.stringify({ format_version: VERSION, ...state, ...rest, counters: training.counters }, null, 1)
-      await sink.write(STATE, [new TextEncoder().encode(`${text}\n`)])
+      await json(STATE, { format_version: VERSION, ...state, ...rest, counters: training.counters })
+      await json(CHECKSUMS, sums)
       await writing(folder, name, () => this.place(temporary, name))
     } catch (error) {
       await folder.remove(temporary).catch(() => undefined)
@@ -123,11 +147,21 @@ export class Checkpoints {
 
   /** Puts a checkpoint's weights into the model and its moments into the optimizer; everything is checked before anything is changed. */
   async read(name: string, wanted: SavedState['arguments'], training: HeadTraining): Promise<SavedState> {
-    const { saved, counters } = await this.readState(name, wanted)
+    const { saved, counters, version } = await this.readState(name, wanted)
     const moment = await this.readOptimizer(name)
+    if (version > FIRST) await this.verify(name)
     await this.readWeights(name)
     await training.restore(moment, counters)
     return saved
+  }
+
+  /** Holds every byte against the checksums that were written with it. */
+  private async verify(name: string): Promise<void> {
+    const source = this.folder.source(name)
+    const file = `${name}/${CHECKSUMS}`
+    const text = await source.text(CHECKSUMS)
+    if (text === undefined) throw refused(file, 'a file that the Trainer wrote', 'none')
+    await verifyFiles(source, name, parseObject(text, file), refused)
   }
 
   /** Puts a checkpoint's weights into the model. */
@@ -144,14 +178,16 @@ export class Checkpoints {
     })
   }
 
-  private async readState(name: string, wanted: SavedState['arguments']): Promise<{ saved: SavedState; counters: OptimizerCounters }> {
+  private async readState(
+    name: string,
+    wanted: SavedState['arguments'],
+  ): Promise<{ saved: SavedState; counters: OptimizerCounters; version: number }> {
     const file = `${name}/${STATE}`
     const text = await this.folder.source(name).text(STATE)
-    if (text === undefined) throw expected(file, 'a file that the Trainer wrote', new Words('none'), OTHER, 'invalid_file')
+    if (text === undefined) throw refused(file, 'a file that the Trainer wrote', 'none')
     const { format_version, counters, position, callbacks, arguments: given, ...state } = parseObject(text, file)
-    if (format_version === undefined)
-      throw expected(`${file}: format_version`, String(VERSION), new Words('none: not a checkpoint of bertlet'), OTHER, 'invalid_file')
-    if (format_version !== VERSION) {
+    if (format_version === undefined) throw refused(`${file}: format_version`, String(VERSION), 'none: not a checkpoint of bertlet')
+    if (format_version !== VERSION && format_version !== FIRST) {
       const age = Number(format_version) > VERSION ? 'newer' : 'older'
       const fix = `It is of ${age === 'newer' ? 'a newer' : 'an older'} bertlet: resume with that one, or load the weights with fromPretrained()`
       throw expected(`${file}: format_version`, String(VERSION), format_version, fix, 'invalid_file')
@@ -167,7 +203,8 @@ export class Checkpoints {
     }
     if (!isObject(given) || !isObject(callbacks) || !Array.isArray(state.log_history))
       throw expected(file, 'arguments, callbacks and log_history', state, OTHER, 'invalid_file')
-    for (const [argument, value] of Object.entries(wanted)) {
+    for (const argument of Object.keys({ ...wanted, ...given })) {
+      const value = wanted[argument]
       if (given[argument] === value) continue
       throw expected(
         argument,
@@ -177,7 +214,7 @@ export class Checkpoints {
       )
     }
     const saved = { state, position, callbacks, arguments: given } as unknown as SavedState
-    return { saved, counters: counters as OptimizerCounters }
+    return { saved, counters: counters as OptimizerCounters, version: format_version }
   }
 
   /** Checks every moment, and gives the way to read them. */
@@ -186,7 +223,7 @@ export class Checkpoints {
     const file = `${name}/${OPTIMIZER}`
     const withFile = async <T>(work: (reader: ByteReader) => Promise<T>): Promise<T> => {
       const reader = await source.open(OPTIMIZER)
-      if (reader === undefined) throw expected(file, 'a file that the Trainer wrote', new Words('none'), OTHER, 'invalid_file')
+      if (reader === undefined) throw refused(file, 'a file that the Trainer wrote', 'none')
       try {
         return await work(reader)
       } finally {
@@ -203,8 +240,7 @@ export class Checkpoints {
     return (moment) =>
       withFile(async (reader) => {
         const tensor = tensors.get(moment)
-        if (tensor === undefined)
-          throw expected(`${file}: tensor ${show(moment)}`, 'a moment of a trained parameter', new Words('none'), OTHER, 'invalid_file')
+        if (tensor === undefined) throw refused(`${file}: tensor ${show(moment)}`, 'a moment of a trained parameter', 'none')
         const bytes = new Uint8Array(tensor.end - tensor.start)
         await reader.read(tensor.start, tensor.end, bytes)
         return new Float32Array(bytes.buffer)
@@ -214,23 +250,26 @@ export class Checkpoints {
 
 function checkMoment(file: string, { name, dtype, shape }: TensorInfo, wanted: readonly number[] | undefined): void {
   const subject = `${file}: tensor ${show(name)}`
-  if (wanted === undefined) throw expected(subject, 'moments of parameters of this model', new Words('another name'), OTHER, 'invalid_file')
-  if (dtype !== 'F32') throw expected(subject, 'dtype F32', new Words(dtype), OTHER, 'invalid_file')
-  if (shape.join() !== wanted.join())
-    throw expected(subject, `shape [${wanted.join(', ')}]`, new Words(`[${shape.join(', ')}]`), OTHER, 'invalid_file')
+  if (wanted === undefined) throw refused(subject, 'moments of parameters of this model', 'another name')
+  if (dtype !== 'F32') throw refused(subject, 'dtype F32', dtype)
+  if (shape.join() !== wanted.join()) throw refused(subject, `shape [${wanted.join(', ')}]`, `[${shape.join(', ')}]`)
 }
 
-/** Says of a failed write which file it was, and what can be done. */
-export async function writing<T>(folder: Folder, file: string, work: () => Promise<T>): Promise<T> {
+const refused = (subject: string, wanted: string, got: string): BertletError =>
+  expected(subject, wanted, new Words(got), OTHER, 'invalid_file')
+
+/** Says of a failed write which file it was, how far it came, and what can be done. */
+export async function writing<T>(folder: Folder, file: string, work: () => Promise<T>, bytes?: () => number): Promise<T> {
   try {
     return await work()
   } catch (cause) {
     if (cause instanceof BertletError) throw cause
     const full = (cause as { code?: string }).code === 'ENOSPC'
+    const far = bytes === undefined ? '' : ` within its first ${bytes()} bytes`
     const fix = full ? 'Free some space or set save_total_limit' : 'Make the folder writable'
     throw new BertletError(
       'write_failed',
-      `${folder.name}: expected to write ${file}, got ${(cause as Error).message}`,
+      `${folder.name}: expected to write ${file}, got ${(cause as Error).message}${far}`,
       `${fix}, then resume: checkpoints that were whole before still are`,
       { cause },
     )

@@ -1,6 +1,6 @@
 // A data set through a model: the loss over all of it, and what the model says.
 import { BertletError, expected, Words } from '../errors.ts'
-import { labelsOf, type LabelInputs } from '../models/losses.ts'
+import { labelsOf, lossParts, type LabelInputs } from '../models/losses.ts'
 import type { BertPreTrainedModel, ModelOutput } from '../models/model.ts'
 import { Tensor, type TensorData } from '../models/tensor.ts'
 import type { DataCollator, Dataset } from './dataset.ts'
@@ -37,7 +37,7 @@ export interface EvaluationOptions<F> {
 }
 
 export interface Evaluation {
-  /** The mean over every label that counts, however the data are cut; undefined without labels. */
+  /** The mean over every label that counts, each kind of labels by itself, however the data are cut; undefined without labels. */
   readonly loss: number | undefined
   readonly predictions?: Predictions
   readonly label_ids?: LabelIds
@@ -53,21 +53,24 @@ export async function evaluateDataset<F>(
   const { architecture, decodes } = model.loaded.head
   const names = labelsOf(architecture)
   const [outputs, labels] = [new Gatherer(), new Gatherer()]
-  let [sum, weight, tokens] = [0, 0, 0]
+  const terms: { sum: number; weight: number }[] = []
+  let tokens = 0
   for (let first = 0; first < dataset.length; first += batch_size) {
     signal?.throwIfAborted()
     const indices = Array.from({ length: Math.min(batch_size, dataset.length - first) }, (_, i) => first + i)
     const inputs = await collate(await pick(dataset, indices, 0))
     const given = names.filter((name) => inputs[name] !== undefined)
-    const count = countLabels(given.map((name) => inputs[name]))
     // A batch without labels that count has outputs and no loss.
-    const asked = count > 0 ? inputs : without(inputs, given)
+    const counts = given.some((name) => anyCounts(inputs[name]))
+    const asked = counts ? inputs : without(inputs, given)
     const words = decodes ? labelledColumns(inputs) : undefined
     const { loss, ...rest } = await call(model, { ...asked, ...(words && { logits_positions: words }), signal })
-    if (count > 0) {
-      sum += loss!.data[0]! * count
-      weight += count
-    }
+    if (counts)
+      lossParts.get(loss!)!.forEach(({ mean, count }, i) => {
+        const term = (terms[i] ??= { sum: 0, weight: 0 })
+        term.sum += mean * count
+        term.weight += count
+      })
     tokens += countTokens(inputs)
     if (keep) {
       const results = rest as Record<string, Tensor>
@@ -76,8 +79,8 @@ export async function evaluateDataset<F>(
     }
     await onBatch?.(first + indices.length)
   }
-  if (names.length > 0 && weight > 0 && !Number.isFinite(sum)) throw notFinite(sum / weight)
-  const loss = weight > 0 ? sum / weight : undefined
+  const loss = terms.length > 0 ? terms.reduce((total, { sum, weight }) => total + sum / weight, 0) : undefined
+  if (loss !== undefined && !Number.isFinite(loss)) throw notFinite(loss)
   return { loss, tokens, ...(keep && { predictions: outputs.result(), label_ids: labels.result() }) }
 }
 
@@ -96,14 +99,10 @@ function without(inputs: TrainingInputs, names: readonly string[]): TrainingInpu
   return Object.fromEntries(Object.entries(inputs).filter(([name]) => !names.includes(name)))
 }
 
-/** Labels that count, of the kind of which there are the most. */
-function countLabels(labels: readonly unknown[]): number {
-  const one = (value: unknown): number => {
-    if (typeof value === 'number' || typeof value === 'bigint') return Number(value) === IGNORED ? 0 : 1
-    const list = Array.isArray(value) ? (value as unknown[]) : Array.from(((value as Tensor)?.data ?? value) as ArrayLike<number>)
-    return list.reduce<number>((sum, each) => sum + one(each), 0)
-  }
-  return Math.max(0, ...labels.map(one))
+function anyCounts(value: unknown): boolean {
+  if (typeof value === 'number' || typeof value === 'bigint') return Number(value) !== IGNORED
+  const list = Array.isArray(value) ? (value as unknown[]) : Array.from(((value as Tensor)?.data ?? value) as ArrayLike<number>)
+  return list.some(anyCounts)
 }
 
 /** Real tokens of a batch. */

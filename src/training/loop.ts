@@ -185,6 +185,7 @@ export class TrainingLoop<F> {
       'steps by max_steps or num_train_epochs': this.state.max_steps,
       'steps of warm-up': this.warmup,
       ...Object.fromEntries(DECIDING.map((name) => [name, args[name]])),
+      ...(model.info().build.name === 'fast' && { precision: 'fast' }),
     }
   }
 
@@ -339,5 +340,5 @@ export class TrainingLoop<F> {
 function atStep(error: unknown, step: number, epoch: number, indices: Uint32Array): unknown {
   if (!(error instanceof BertletError) || (error.code !== 'invalid_argument' && error.code !== 'not_finite')) return error
   const list = `${[...indices.subarray(0, 64)].join(', ')}${indices.length > 64 ? ', ...' : ''}`
-  return new BertletError(error.code, `step ${step}, epoch ${epoch}, examples ${list}: ${error.message}`, undefined, { cause: error })
+  return new BertletError(error.code, `step ${step}, epoch ${epoch}, batch of examples ${list}: ${error.message}`, undefined, { cause: error })
 }

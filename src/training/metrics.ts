@@ -1,7 +1,27 @@
-// How good predictions are.
+// How good predictions are: what compute_metrics is made of.
+import type { Tensor } from '../models/tensor.ts'
+import type { ComputeMetrics } from './evaluation.ts'
+import { IGNORED } from './masking.ts'
+
+/**
+ * For compute_metrics of heads that choose a class for each text, or each token; labels of -100 do not count. See classMetrics().
+ *
+ *     new Trainer({ model, args, train_dataset, eval_dataset, compute_metrics: classificationMetrics })
+ */
+export const classificationMetrics: ComputeMetrics = ({ predictions, label_ids }) => {
+  const { data, dims } = predictions as Tensor
+  const classes = dims.at(-1)!
+  const [found, wanted] = [argmax(data, classes), Array.from((label_ids as Tensor).data, Number)]
+  const counts = (_: number, i: number): boolean => wanted[i] !== IGNORED
+  return classMetrics(found.filter(counts), wanted.filter(counts), classes)
+}
+
+/** For compute_metrics of a head with one score for each text. See scoreMetrics(). */
+export const regressionMetrics: ComputeMetrics = ({ predictions, label_ids }) =>
+  scoreMetrics(Array.from((predictions as Tensor).data), Array.from((label_ids as Tensor).data, Number))
 
 /** The column of each row's greatest score; the first of equals. */
-export function best(scores: ArrayLike<number>, width: number): number[] {
+export function argmax(scores: ArrayLike<number>, width: number): number[] {
   return Array.from({ length: scores.length / width }, (_, row) => {
     let most = 0
     for (let i = 1; i < width; i++) if (scores[row * width + i]! > scores[row * width + most]!) most = i
@@ -43,7 +63,7 @@ export function scoreMetrics(found: readonly number[], wanted: readonly number[]
 const sum = (values: readonly number[]): number => values.reduce((total, x) => total + x, 0)
 
 /** 0 where one side does not vary. */
-export function pearson(a: readonly number[], b: readonly number[]): number {
+function pearson(a: readonly number[], b: readonly number[]): number {
   const [meanA, meanB] = [sum(a) / a.length, sum(b) / b.length]
   let [ab, aa, bb] = [0, 0, 0]
   a.forEach((x, i) => {
