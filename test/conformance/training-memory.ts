@@ -8,6 +8,7 @@ import {
   BertModel,
   type AnyModel,
   type LoadOptions,
+  type ModelClass,
   type Source,
 } from '../../src/index.ts'
 import { HeadTraining, type HeadTrainingOptions, type TrainingInputs } from '../../src/training.ts'
@@ -125,6 +126,8 @@ export const TRAINING_MEMORY: readonly ConformanceCase[] = [
           const told = HeadTraining.estimate(model, { gradient_checkpointing }, shapes)
           const toldOfInputs = HeadTraining.estimate(model, { gradient_checkpointing }, { input_ids: ids, ...given })
           same(toldOfInputs, told, 'estimate of inputs and of their shape')
+          const unloaded = { type: type as ModelClass, config: model.config, threads: 2 }
+          same(HeadTraining.estimate(unloaded, { gradient_checkpointing }, shapes), told, 'estimate before loading')
           same(bytes(model), before, 'bytes after estimate()')
           const trainer = new HeadTraining(model, { gradient_checkpointing })
           same(trainer.info(), undefined, 'info() before the first step')
@@ -143,6 +146,18 @@ export const TRAINING_MEMORY: readonly ConformanceCase[] = [
           await model.dispose()
         }
       }
+    },
+  },
+  {
+    name: 'estimate() tells what it wants of a model and of a shape',
+    run: async () => {
+      const model = await load(BertForMaskedLM)
+      const asked = (of: object, from: unknown = model) => HeadTraining.estimate(from as AnyModel, {}, of)
+      await rejects(async () => asked({}, { type: BertForMaskedLM }), /estimate: expected a model, or \{ type: a model class/, 'no config')
+      await rejects(async () => asked({ batch: 8 }), /batch_size/, 'a name near it')
+      await rejects(async () => asked({ batch_size: 0 }), /batch_size: expected a whole number of 1 or more/, 'no rows')
+      await rejects(async () => asked({ sequence_length: 513 }), /expected at most 512 tokens/, 'a text beyond the model')
+      await model.dispose()
     },
   },
   {
