@@ -24,6 +24,7 @@ export {
   type OptimizerState,
   type StateReader,
   type StepResult,
+  type UnloadedModel,
   type TrainingInputs,
 } from './training/head-training.ts'
 export type { MemoryOptions, TrainingMemory } from './training/memory.ts'

@@ -28,18 +28,18 @@ interface Interval {
 export function layoutArena(graph: Graph, dims: Dims): ArenaLayout {
   const { intervals, leader } = lifetimes(graph, dims)
   const order = [...intervals].sort((a, b) => b.bytes - a.bytes || a.from - b.from || a.tensor.id - b.tensor.id)
-  const placed: { at: number; interval: Interval }[] = []
+  const placed: { at: number; interval: Interval }[] = [] // by place
   const offsets = new Map<Tensor, number>()
   let total = 0
   for (const interval of order) {
     let at = 0
-    const neighbours = placed.filter(({ interval: other }) => other.from <= interval.to && interval.from <= other.to)
-    neighbours.sort((a, b) => a.at - b.at)
-    for (const { at: start, interval: other } of neighbours) {
+    for (const { at: start, interval: other } of placed) {
+      if (other.from > interval.to || interval.from > other.to) continue
       if (at + interval.bytes <= start) break
       at = Math.max(at, start + other.bytes)
     }
-    placed.push({ at, interval })
+    const next = placed.findIndex((other) => other.at > at)
+    placed.splice(next < 0 ? placed.length : next, 0, { at, interval })
     offsets.set(interval.tensor, at)
     total = Math.max(total, at + interval.bytes)
   }

@@ -108,6 +108,15 @@ export async function load(from: ModelSource, head: Head, options: LoadOptions =
 
 /** A model with fresh weights. */
 export function make(values: BertConfig | JsonObject, head: Head, options: RunOptions = {}): Loaded {
+  const loaded = weightless(values, head, options)
+  const { engine, specs, config } = loaded
+  hold(engine, specs)
+  fill(engine, specs, config, options.seed)
+  return loaded
+}
+
+/** A model whose weights are not in its memory: to tell what it would take. */
+export function weightless(values: BertConfig | JsonObject, head: Head, options: RunOptions = {}): Loaded {
   checkOptions(head.architecture, options, RUN_OPTIONS)
   const { budget, attention, precision } = checkRunOptions(options)
   const config = values instanceof BertConfig ? values : new BertConfig(values)
@@ -115,8 +124,6 @@ export function make(values: BertConfig | JsonObject, head: Head, options: RunOp
   const engine = Engine.createNow(threads, precision)
   const trunk = trunkLayout(head, config)
   const specs = place([...trunkParameters(config, trunk), ...headParameters(head, config)], '')
-  hold(engine, specs)
-  fill(engine, specs, config, options.seed)
   const common = { name: 'fresh', head, config, engine, trunk, place: '', poolerPlace: '', specs, threadsWhy: why, attention, budget }
   return new Loaded({ ...common, unexpected: [], initialized: specs.map(({ name }) => name) })
 }

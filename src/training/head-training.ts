@@ -1,11 +1,14 @@
 import { alignUp } from '../engine/allocator.ts'
+import { weightBytes } from '../engine/store.ts'
 import { BertletError, checkOptions, expected } from '../errors.ts'
 import type { Tensor as Symbolic } from '../graph/tensor.ts'
 import { chunkInputs } from '../models/collect.ts'
+import { BertConfig } from '../models/config.ts'
 import { dropoutInputs } from '../models/dropout.ts'
-import type { Loaded } from '../models/load.ts'
+import { weightless, type Loaded } from '../models/load.ts'
 import { lossInputs, lossKey, lossScales, type LossTerm } from '../models/losses.ts'
-import type { BertPreTrainedModel } from '../models/model.ts'
+import type { BertPreTrainedModel, ModelClass } from '../models/model.ts'
+import { LABEL_OPTIONS, withLabels, type LabelOptions, type RunOptions } from '../models/options.ts'
 import { lossGraph } from '../models/variant.ts'
 import { toHuggingFace } from '../weights/names.ts'
 import { trainingGraphs, type TrainingGraphs } from './graphs.ts'
@@ -58,6 +61,12 @@ export interface OptimizerState {
 /** Gives the values of a state, [N][K] in rows. */
 export type StateReader = (name: string, shape: readonly number[]) => Float32Array | Promise<Float32Array>
 
+/** A model that is not loaded. */
+export interface UnloadedModel extends RunOptions, LabelOptions {
+  readonly type: ModelClass
+  readonly config: BertConfig
+}
+
 let nextId = 1
 
 /**
@@ -80,7 +89,7 @@ export class HeadTraining {
   private restored: { read: StateReader; counters: OptimizerCounters } | undefined
 
   constructor(
-    model: BertPreTrainedModel,
+    model: Pick<BertPreTrainedModel, 'loaded'>,
     private readonly options: HeadTrainingOptions = {},
   ) {
     checkOptions('HeadTraining', options, HEAD_TRAINING_OPTIONS)
@@ -95,18 +104,20 @@ export class HeadTraining {
    * The bytes that training will take, model and all, by the planner that lays them out; nothing is allocated.
    *
    *     const { total, gradient_checkpointing } = HeadTraining.estimate(model, {}, { batch_size: 32, sequence_length: 128 })
+   *     const before = HeadTraining.estimate({ type: BertForMaskedLM, config, threads: 2 })
    *
+   * @param model a model, or its class, config and options, when none is loaded yet.
    * @param of the size of a batch, or a step's inputs; by default a full chunk, as the model's `budget` has it.
    */
   static estimate(
-    model: BertPreTrainedModel,
+    model: BertPreTrainedModel | UnloadedModel,
     options: HeadTrainingOptions = {},
     of: BatchShape | TrainingInputs | readonly TrainingInputs[] = {},
   ): TrainingMemory {
-    const training = new HeadTraining(model, options)
+    const training = new HeadTraining('loaded' in model ? model : { loaded: unloaded(model) }, options)
     const given = Array.isArray(of) || 'input_ids' in of || 'inputs_embeds' in of
-    const parts = training.prepared(given ? (of as TrainingInputs) : inputsOfShape(model.loaded, of as BatchShape))
-    return chooseMemory(model.loaded.engine, training.request(parts))
+    const parts = training.prepared(given ? (of as TrainingInputs) : inputsOfShape(training.loaded, of as BatchShape))
+    return chooseMemory(training.loaded.engine, training.request(parts))
   }
 
   /** The bytes that training takes; undefined before the first step. */
@@ -245,7 +256,10 @@ export class HeadTraining {
       gradient_checkpointing: this.taken?.gradient_checkpointing === true ? true : this.memory.gradient_checkpointing,
       graphs: (this.graphs ??= this.build(parts[0]!)),
       bound: boundOf(parts, budget, this.session?.bound),
-      weights: specs.reduce((sum, { held }) => sum + alignUp(engine.store.get(held).bytes), 0),
+      weights: specs.map(({ held, shape, layout }) => {
+        const bytes = alignUp(weightBytes({ shape, layout: layout === 'panel' ? 'panel' : 'rows' }))
+        return { bytes, held: engine.store.has(held) }
+      }),
       key: `${id}|${this.own}|train.step`,
       begun: this.session !== undefined,
       what: `training ${head.architecture}`,
@@ -296,6 +310,14 @@ export class HeadTraining {
       'Nothing was updated. Lower the learning rate, set max_grad_norm, or look at the batch',
     )
   }
+}
+
+function unloaded({ type, config, ...options }: UnloadedModel): Loaded {
+  if (typeof type?.headFor !== 'function' || !(config instanceof BertConfig))
+    throw expected('estimate', 'a model, or { type: a model class, config: a BertConfig }', { type, config })
+  const labels = new Set<string>(LABEL_OPTIONS)
+  const run = Object.fromEntries(Object.entries(options).filter(([name]) => !labels.has(name)))
+  return weightless(withLabels(config, options), type.headFor({}), run)
 }
 
 const keyOf = ({ terms, batch }: Prepared): string => `${lossKey(terms)}|${batch.embeds !== undefined}`

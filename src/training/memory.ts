@@ -61,7 +61,8 @@ export interface MemoryOptions {
 export interface MemoryRequest extends Required<MemoryOptions> {
   readonly graphs: TrainingGraphs
   readonly bound: Dims
-  readonly weights: number
+  /** The model's: bytes, and whether the store has them. */
+  readonly weights: readonly { readonly bytes: number; readonly held: boolean }[]
   /** Of its plan that a new one takes the place of. */
   readonly key: string
   /** Whether the store holds its states and fixed plans already. */
@@ -77,9 +78,11 @@ interface Candidate extends TrainingMemory {
 }
 
 function candidate(engine: Engine, { graphs, bound, weights, key, begun }: MemoryRequest, recomputation: boolean): Candidate {
-  const { plans, ...memory } = trainingMemory(graphs, bound, recomputation, weights, engine)
-  const states = graphs.held.filter(({ name }) => !engine.store.has(name)).map(weightBytes)
-  const end = engine.rehearse(key, begun ? plans.slice(-1) : [...states, ...plans], memory.arena)
+  const all = weights.reduce((sum, { bytes }) => sum + bytes, 0)
+  const { plans, ...memory } = trainingMemory(graphs, bound, recomputation, all, engine)
+  const toCome = weights.flatMap(({ bytes, held }) => (held ? [] : [bytes]))
+  const states = graphs.held.filter(({ part }) => part !== 'parameter').map(weightBytes)
+  const end = engine.rehearse(key, begun ? plans.slice(-1) : [...toCome, ...states, ...plans], memory.arena)
   return { ...memory, end }
 }
 

@@ -7,6 +7,7 @@ import { SAVED } from './saved.ts'
 import { TOKENIZER_CASES } from './tokenizer.ts'
 import { SOURCE_CASES } from './sources.ts'
 import { TRAINED_CASES, TRAINED_HASH, trainedHash } from './trained.ts'
+import { TRAINING_MEMORY } from './training-memory.ts'
 
 /** Every conformance case, in groups. A new file of cases is added here and nowhere else. */
 export const CONFORMANCE: Readonly<Record<string, readonly ConformanceCase[]>> = {
@@ -23,6 +24,7 @@ export const CONFORMANCE: Readonly<Record<string, readonly ConformanceCase[]>> =
     name,
     run: async () => same(await trainedHash(options), TRAINED_HASH, 'hash of the weights'),
   })),
+  'memory of training': TRAINING_MEMORY,
   tokenizer: TOKENIZER_CASES,
   sources: SOURCE_CASES,
 }
