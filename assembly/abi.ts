@@ -71,7 +71,7 @@ export const enum Op {
   Embedding = 5,
   /** y = LayerNorm(x + residual) * gamma + beta. dims rows, H; operands x, residual?, gamma, beta, y, stats?[rows][2] (mean, 1/sqrt(var+eps)); floats eps. */
   LayerNorm = 6,
-  /** y = act(x) elementwise. mode = Activation; dims n m (n*m elements, as in every elementwise record); operands x, y. */
+  /** y = act(x) elementwise, slope = act'(x). mode = Activation; dims n m (n*m elements, as in every elementwise record); operands x, y, slope? (may be x). */
   Activation = 7,
   /** c = a + b. dims n m; operands a, b, c. */
   Add = 8,
@@ -101,7 +101,7 @@ export const enum Op {
   // Gradients. Mode bit GradMode.Accumulate: += instead of =.
   /** dx = scale[0] * (softmax - onehot), zero rows where label = -100. dims R, C; operands x, labels, lse, scale f32[1], dx [R][C]. */
   CrossEntropyGrad = 20,
-  /** dx = dy * act'(x). mode = Activation | Accumulate; dims n m; operands x, dy, dx. */
+  /** dx = dy * slope. mode = Accumulate; dims n m; operands slope, dy, dx. */
   ActivationGrad = 21,
   /** dims rows, H; operands x (the normalised sum's input), gamma, stats [rows][2], dy, dx. */
   LayerNormGrad = 22,
@@ -109,7 +109,7 @@ export const enum Op {
   LayerNormParamGrad = 23,
   /** dX = P * (dP - rowsum(dP * P)), rows of [seq][head][len][len]. dims heads, B, S; operands P, dP, dX (may be dP), offsets. */
   SoftmaxGrad = 24,
-  /** db[j] += sum_t dy[t][j], always accumulates, rows in order. dims rows, N; operands dy [rows][N], db [N]. */
+  /** db[j] += sum_t dy[t][j], always accumulates, rows in order; panels = dy. dims rows, N; operands dy [rows][N], db? [N], panels? [N/8][rows][8]. */
   ColumnSum = 25,
   /** table[index[t]] += dy[t], always accumulates, t in order; not where index[t] = skip - 1. mode TableMode; dims T, H, rows of the table, skip; operands dy [T][H], index i32[T], table. */
   Scatter = 26,

@@ -174,26 +174,49 @@ function geluInner(x: v128): v128 {
   return f32x4.mul(c(43), fma(c(44), cube, x))
 }
 
-/** act(x), for a kind that is constant where it is inlined. */
+/** What act(x) and act'(x) are both made of, for a kind that is constant where it is inlined. */
 // @ts-ignore: decorator
 @inline
-export function activate(kind: i32, x: v128): v128 {
+export function gate(kind: i32, x: v128): v128 {
   switch (kind) {
     case Activation.Gelu:
-      return f32x4.mul(x, phi(x))
+      return phi(x)
     case Activation.GeluTanh:
-      return f32x4.mul(f32x4.mul(c(12), x), f32x4.add(c(9), tanh(geluInner(x))))
+      return tanh(geluInner(x))
     case Activation.QuickGelu:
-      return f32x4.mul(x, sigmoid(f32x4.mul(c(45), x)))
-    case Activation.Relu:
-      return f32x4.max(x, f32x4.splat(0))
+      return sigmoid(f32x4.mul(c(45), x))
     case Activation.Silu:
-      return f32x4.mul(x, sigmoid(x))
+      return sigmoid(x)
     case Activation.Tanh:
       return tanh(x)
     default:
       return x
   }
+}
+
+/** act(x) from its gate. */
+// @ts-ignore: decorator
+@inline
+export function gated(kind: i32, x: v128, g: v128): v128 {
+  switch (kind) {
+    case Activation.Gelu:
+    case Activation.QuickGelu:
+    case Activation.Silu:
+      return f32x4.mul(x, g)
+    case Activation.GeluTanh:
+      return f32x4.mul(f32x4.mul(c(12), x), f32x4.add(c(9), g))
+    case Activation.Relu:
+      return f32x4.max(x, f32x4.splat(0))
+    default:
+      return g
+  }
+}
+
+/** act(x). */
+// @ts-ignore: decorator
+@inline
+export function activate(kind: i32, x: v128): v128 {
+  return gated(kind, x, gate(kind, x))
 }
 
 // @ts-ignore: decorator
@@ -203,33 +226,28 @@ function sigmoidSlope(x: v128, s: v128): v128 {
   return fma(f32x4.mul(x, s), f32x4.sub(c(9), s), s)
 }
 
-/** act'(x). */
+/** act'(x) from the gate. */
 // @ts-ignore: decorator
 @inline
-export function derivative(kind: i32, x: v128): v128 {
+export function derivative(kind: i32, x: v128, g: v128): v128 {
   switch (kind) {
     case Activation.Gelu: {
       const density = f32x4.mul(c(46), exp(f32x4.mul(f32x4.neg(c(12)), f32x4.mul(x, x))))
-      return fma(x, density, phi(x))
+      return fma(x, density, g)
     }
     case Activation.GeluTanh: {
-      const t = tanh(geluInner(x))
       const slope = f32x4.mul(c(43), fma(c(47), f32x4.mul(x, x), c(9)))
       const half = f32x4.mul(c(12), x)
-      return fma(f32x4.mul(half, slope), f32x4.sub(c(9), f32x4.mul(t, t)), f32x4.mul(c(12), f32x4.add(c(9), t)))
+      return fma(f32x4.mul(half, slope), f32x4.sub(c(9), f32x4.mul(g, g)), f32x4.mul(c(12), f32x4.add(c(9), g)))
     }
-    case Activation.QuickGelu: {
-      const scaled = f32x4.mul(c(45), x)
-      return sigmoidSlope(scaled, sigmoid(scaled))
-    }
+    case Activation.QuickGelu:
+      return sigmoidSlope(f32x4.mul(c(45), x), g)
     case Activation.Relu:
       return v128.and(c(9), f32x4.gt(x, f32x4.splat(0)))
     case Activation.Silu:
-      return sigmoidSlope(x, sigmoid(x))
-    case Activation.Tanh: {
-      const t = tanh(x)
-      return f32x4.sub(c(9), f32x4.mul(t, t))
-    }
+      return sigmoidSlope(x, g)
+    case Activation.Tanh:
+      return f32x4.sub(c(9), f32x4.mul(g, g))
     default:
       return c(9)
   }

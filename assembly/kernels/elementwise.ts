@@ -1,6 +1,6 @@
 // One element at a time, four at once. A unit is a run of elements, so that the atomic costs nothing.
 import { Activation, GradMode } from '../abi'
-import { activate, derivative } from '../math'
+import { derivative, gate, gated } from '../math'
 import { dim, float, mode, operand } from '../record'
 import { loadTail, storeTail } from '../simd'
 import { next } from '../threads'
@@ -30,84 +30,72 @@ export function activation(r: usize): void {
   for (let unit = next(); unit < units(r); unit = next()) {
     const x = at(r, 0, unit)
     const y = at(r, 1, unit)
+    const slope = operand(r, 2) ? at(r, 2, unit) : 0
     const n = size(r, unit)
     switch (mode(r) & Activation.Mask) {
       case Activation.Gelu:
-        activateRun(Activation.Gelu, x, y, n)
+        activateRun(Activation.Gelu, x, y, slope, n)
         break
       case Activation.GeluTanh:
-        activateRun(Activation.GeluTanh, x, y, n)
+        activateRun(Activation.GeluTanh, x, y, slope, n)
         break
       case Activation.QuickGelu:
-        activateRun(Activation.QuickGelu, x, y, n)
+        activateRun(Activation.QuickGelu, x, y, slope, n)
         break
       case Activation.Relu:
-        activateRun(Activation.Relu, x, y, n)
+        activateRun(Activation.Relu, x, y, slope, n)
         break
       case Activation.Silu:
-        activateRun(Activation.Silu, x, y, n)
+        activateRun(Activation.Silu, x, y, slope, n)
         break
       case Activation.Tanh:
-        activateRun(Activation.Tanh, x, y, n)
+        activateRun(Activation.Tanh, x, y, slope, n)
         break
       default:
-        activateRun(Activation.None, x, y, n)
+        activateRun(Activation.None, x, y, slope, n)
     }
   }
 }
 
+/** act(x), and act'(x) where it is kept. */
 // @ts-ignore: decorator
 @inline
-function activateRun(kind: i32, x: usize, y: usize, n: i32): void {
+function activateRun(kind: i32, x: usize, y: usize, slope: usize, n: i32): void {
   const end = x + ((<usize>(n & ~3)) << 2)
-  for (; x < end; x += 16, y += 16) v128.store(y, activate(kind, v128.load(x)))
-  if (n & 3) storeTail(y, activate(kind, loadTail(x, n & 3)), n & 3)
-}
-
-export function activationGrad(r: usize): void {
-  const accumulate = (mode(r) & GradMode.Accumulate) != 0
-  for (let unit = next(); unit < units(r); unit = next()) {
-    const x = at(r, 0, unit)
-    const dy = at(r, 1, unit)
-    const dx = at(r, 2, unit)
-    const n = size(r, unit)
-    switch (mode(r) & Activation.Mask) {
-      case Activation.Gelu:
-        gradRun(Activation.Gelu, x, dy, dx, n, accumulate)
-        break
-      case Activation.GeluTanh:
-        gradRun(Activation.GeluTanh, x, dy, dx, n, accumulate)
-        break
-      case Activation.QuickGelu:
-        gradRun(Activation.QuickGelu, x, dy, dx, n, accumulate)
-        break
-      case Activation.Relu:
-        gradRun(Activation.Relu, x, dy, dx, n, accumulate)
-        break
-      case Activation.Silu:
-        gradRun(Activation.Silu, x, dy, dx, n, accumulate)
-        break
-      case Activation.Tanh:
-        gradRun(Activation.Tanh, x, dy, dx, n, accumulate)
-        break
-      default:
-        gradRun(Activation.None, x, dy, dx, n, accumulate)
-    }
-  }
-}
-
-// @ts-ignore: decorator
-@inline
-function gradRun(kind: i32, x: usize, dy: usize, dx: usize, n: i32, accumulate: bool): void {
-  const end = x + ((<usize>(n & ~3)) << 2)
-  for (; x < end; x += 16, dy += 16, dx += 16) {
-    const g = f32x4.mul(v128.load(dy), derivative(kind, v128.load(x)))
-    v128.store(dx, accumulate ? f32x4.add(v128.load(dx), g) : g)
+  for (; x < end; x += 16, y += 16) {
+    const value = v128.load(x)
+    const g = gate(kind, value)
+    v128.store(y, gated(kind, value, g))
+    if (!slope) continue
+    v128.store(slope, derivative(kind, value, g))
+    slope += 16
   }
   const rest = n & 3
   if (rest) {
-    const g = f32x4.mul(loadTail(dy, rest), derivative(kind, loadTail(x, rest)))
-    storeTail(dx, accumulate ? f32x4.add(loadTail(dx, rest), g) : g, rest)
+    const value = loadTail(x, rest)
+    const g = gate(kind, value)
+    storeTail(y, gated(kind, value, g), rest)
+    if (slope) storeTail(slope, derivative(kind, value, g), rest)
+  }
+}
+
+/** dx = or += dy * slope. */
+export function activationGrad(r: usize): void {
+  const accumulate = (mode(r) & GradMode.Accumulate) != 0
+  for (let unit = next(); unit < units(r); unit = next()) {
+    let slope = at(r, 0, unit)
+    let dy = at(r, 1, unit)
+    let dx = at(r, 2, unit)
+    const n = size(r, unit)
+    for (const end = slope + ((<usize>(n & ~3)) << 2); slope < end; slope += 16, dy += 16, dx += 16) {
+      const g = f32x4.mul(v128.load(dy), v128.load(slope))
+      v128.store(dx, accumulate ? f32x4.add(v128.load(dx), g) : g)
+    }
+    const rest = n & 3
+    if (rest) {
+      const g = f32x4.mul(loadTail(dy, rest), loadTail(slope, rest))
+      storeTail(dx, accumulate ? f32x4.add(loadTail(dx, rest), g) : g, rest)
+    }
   }
 }
 

@@ -59,7 +59,7 @@ export function gemm(r: usize): void {
   const unitRows = columnsA || sourceB == GemmMode.BPanel ? MC : 4 * MC
   // Weights that do not stay in L2 from one block of rows to the next.
   const far = sourceB == GemmMode.BPanel && n * k > 1 << 20 && m > 32
-  const unitPanels = columnsA ? 16 : 4
+  const unitPanels = columnsA ? 12 : 4 // 12: as many units for two threads as for four, at widths that are multiples of 384
   const panels = (n + 7) >> 3
   const groups = (panels + unitPanels - 1) / unitPanels
   const units = groups * ((m + unitRows - 1) / unitRows)

@@ -51,23 +51,86 @@ export function normalize(r: usize): void {
   }
 }
 
-/** db[j] += sum_t dy[t][j]: eight columns a unit, rows in order. */
+/**
+ * db[j] += sum_t dy[t][j]: sixteen columns a unit, a cache line of each row, rows in order. On the way dy goes into panels [N/8][rows][8], from
+ * which gemm takes it as often as a product wants.
+ */
 export function columnSum(r: usize): void {
   const rows = dim(r, 0)
   const n = dim(r, 1)
-  const row = (<usize>n) << 2
-  const units = (n + 7) >> 3
+  const units = (n + 15) >> 4
   for (let unit = next(); unit < units; unit = next()) {
-    for (let j = unit << 3; j < min(n, (unit << 3) + 8); j += 4) {
-      const rest = min(4, n - j)
-      let from = operand(r, 0) + ((<usize>j) << 2)
-      const to = operand(r, 1) + ((<usize>j) << 2)
-      let sums = rest == 4 ? v128.load(to) : loadTail(to, rest)
-      for (let i = 0; i < rows; i++, from += row) sums = f32x4.add(sums, rest == 4 ? v128.load(from) : loadTail(from, rest))
-      if (rest == 4) v128.store(to, sums)
-      else storeTail(to, sums, rest)
-    }
+    const end = min(n, (unit << 4) + 16)
+    if (end & 15) for (let j = unit << 4; j < end; j += 8) eightColumns(r, rows, n, j)
+    else sixteenColumns(r, rows, n, unit << 4)
   }
+}
+
+function sixteenColumns(r: usize, rows: i32, n: i32, j: i32): void {
+  const row = (<usize>n) << 2
+  const db = operand(r, 1) + ((<usize>j) << 2)
+  const width = (<usize>rows) << 5 // bytes of a panel
+  const to = operand(r, 2) ? operand(r, 2) + <usize>(j >> 3) * width : 0
+  let from = operand(r, 0) + ((<usize>j) << 2)
+  const add = operand(r, 1) != 0
+  let a = f32x4.splat(0),
+    b = a,
+    c = a,
+    d = a
+  if (add) {
+    a = v128.load(db)
+    b = v128.load(db, 16)
+    c = v128.load(db, 32)
+    d = v128.load(db, 48)
+  }
+  for (let at: usize = 0; at < width; at += 32, from += row) {
+    const x = v128.load(from)
+    const y = v128.load(from, 16)
+    const z = v128.load(from, 32)
+    const w = v128.load(from, 48)
+    a = f32x4.add(a, x)
+    b = f32x4.add(b, y)
+    c = f32x4.add(c, z)
+    d = f32x4.add(d, w)
+    if (!to) continue
+    v128.store(to + at, x)
+    v128.store(to + at, y, 16)
+    v128.store(to + width + at, z)
+    v128.store(to + width + at, w, 16)
+  }
+  if (!add) return
+  v128.store(db, a)
+  v128.store(db, b, 16)
+  v128.store(db, c, 32)
+  v128.store(db, d, 48)
+}
+
+/** Columns j..j+7, of which some may not exist: zeros in the panel. */
+function eightColumns(r: usize, rows: i32, n: i32, j: i32): void {
+  for (let half = j; half < j + 8; half += 4) {
+    const rest = n - half
+    const db = operand(r, 1) != 0 && rest > 0 ? operand(r, 1) + ((<usize>half) << 2) : 0
+    let to = operand(r, 2) ? operand(r, 2) + ((<usize>(j >> 3) * <usize>rows) << 5) + ((<usize>(half & 4)) << 2) : 0
+    let from = operand(r, 0) + ((<usize>half) << 2)
+    let sums = db ? few(db, rest) : f32x4.splat(0)
+    for (let i = 0; i < rows; i++, from += (<usize>n) << 2) {
+      const x = few(from, rest)
+      sums = f32x4.add(sums, x)
+      if (!to) continue
+      v128.store(to, x)
+      to += 32
+    }
+    if (!db) continue
+    if (rest >= 4) v128.store(db, sums)
+    else storeTail(db, sums, rest)
+  }
+}
+
+/** Four floats, or the `rest` that exist. */
+// @ts-ignore: decorator
+@inline
+function few(from: usize, rest: i32): v128 {
+  return rest >= 4 ? v128.load(from) : rest > 0 ? loadTail(from, rest) : f32x4.splat(0)
 }
 
 /** total += scale * x[0] + scale * x[1] + ..., by one rank. */

@@ -1,6 +1,6 @@
 // npm run bench:training : a fine-tuning step of MiniLM beside PyTorch's, on the same inputs, weights and recipe, in turn in one run.
 //
-//   npm run bench:training -- --search           finds PyTorch's best setting (minutes; --part 0 --parts 4 for a quarter of them)
+//   npm run bench:training -- --search           finds PyTorch's best setting (minutes; --only openmp for some of them)
 //   npm run bench:training                       step, forward and head-only step at 32x32 and 8x128
 //   npm run bench:training -- --precision fast   the same with fused multiply-adds, under Node 24
 //   npm run bench:training -- --epoch FOLDER     an epoch over FOLDER/train.tsv (text<TAB>label), --share of its batches
@@ -25,8 +25,7 @@ const TOLERANCE = 2e-4
 const { values: options } = parseArgs({
   options: {
     search: { type: 'boolean', default: false },
-    part: { type: 'string', default: '0' },
-    parts: { type: 'string', default: '1' },
+    only: { type: 'string', default: '' },
     cell: { type: 'string', multiple: true, default: CELLS },
     precision: { type: 'string', default: 'exact' },
     threads: { type: 'string', default: '2' },
@@ -50,15 +49,11 @@ await writeStart()
 const settings = new Settings(path.join(CACHE, 'settings.json'), pytorch)
 if (options.search) {
   const batches = CELLS.map((cell) => Array<Example[]>(3).fill(rectangle(cell)))
-  await settings.search(
-    async (side) => {
-      const times = []
-      for (const batch of batches) times.push(median((await side.run('step', batch)).slice(1)))
-      return sum(times)
-    },
-    Number(options.part),
-    Number(options.parts),
-  )
+  await settings.search(async (side) => {
+    const times = []
+    for (const batch of batches) times.push(Math.min(...(await side.run('step', batch))))
+    return sum(times)
+  }, options.only)
   for (const { setting, ms } of await settings.known()) console.log(`${ms.toFixed(0).padStart(6)} ms  ${describe(setting)}`)
 } else {
   const best = (await settings.known())[0]
@@ -133,14 +128,15 @@ async function cells(sides: readonly Side[]): Promise<object[]> {
           times[i]!.push(...(await side.run(work, work === 'step' ? [batch, batch] : [batch, batch, batch])))
       }
       medians[work] = times.map(median)
+      const quickest = Math.min(...times[1]!) / Math.min(...times[0]!)
       const [theirs, ours] = medians[work] as [number, number]
       console.log(
-        `${cell} ${work.padEnd(8)} PyTorch ${spread(times[0]!)}   bertlet ${spread(times[1]!)}   ratio ${(ours / theirs).toFixed(2)}`,
+        `${cell} ${work.padEnd(8)} PyTorch ${spread(times[0]!)}   bertlet ${spread(times[1]!)}   ratio ${(ours / theirs).toFixed(2)}, of the quickest ${quickest.toFixed(2)}`,
       )
-      results.push({ cell, work, pytorch: times[0], bertlet: times[1], ratio: ours / theirs })
+      results.push({ cell, work, pytorch: times[0], bertlet: times[1], ratio: ours / theirs, quickest })
     }
     const [step, forward, head] = [medians.step![1]!, medians.forward![1]!, medians.head![1]!]
-    console.log(`${cell} step / forward ${(step / forward).toFixed(2)}, head-only step / step ${(head / step).toFixed(2)}`)
+    console.log(`${cell} step / forward ${(step / forward).toFixed(2)}, head-only step / step ${(head / step).toFixed(2)}, by medians`)
   }
   return results
 }

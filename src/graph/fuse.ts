@@ -30,6 +30,8 @@ export function fuse(graph: Graph): void {
       drop(producer.get(first)!)
       const [a, b, bias] = before.operands
       push({ ...before, mode: before.mode | node.mode, operands: [a!, b!, bias!, node.operands[1]!], output: node.output })
+    } else if (node.op === Op.Activation) {
+      push({ ...node, operands: [...node.operands.slice(0, 2), null] })
     } else if (node.op === Op.LayerNorm && before?.op === Op.Add) {
       drop(producer.get(first)!)
       const [, , gamma, beta, y] = node.operands

@@ -1,7 +1,7 @@
 // THE TABLE of differentiable ops: shape, record, gradient. Each gradient stands beside its op.
 import type { Activation, ElementLoss } from '../../assembly/abi.ts'
 import { BmmMode, GemmMode, GradMode, Op, TableMode } from '../../assembly/abi.ts'
-import type { Graph, Node } from './graph.ts'
+import type { Backward, Graph, Node } from './graph.ts'
 import { LONGEST, SEQUENCES, SQUARES, TOKENS, type Dim, type Tensor } from './tensor.ts'
 
 const accumulateBit = (accumulate: boolean): number => (accumulate ? GradMode.Accumulate : 0)
@@ -17,6 +17,16 @@ const elements = (x: Tensor): readonly [Dim, Dim] => {
   if (rest.length > 0) throw new Error('elementwise ops take tensors of one or two dimensions')
   return [n, m]
 }
+
+/** Where a contribution to the gradient of `tensor` goes; nothing if it needs none. */
+function target(into: Backward['into'], tensor: Tensor): { tensor: Tensor; accumulate: boolean } | undefined {
+  let found: { tensor: Tensor; accumulate: boolean } | undefined
+  into(tensor, (own, accumulate) => void (found = { tensor: own, accumulate }))
+  return found
+}
+
+/** Widest output whose gradient is copied into panels: a vocabulary's would take too much memory. */
+const PACKED = 4096
 
 /** y = x W^T + b. x [M][K], w panel or rows [N][K], b [N]; y [M][N], or [heads][M][N/heads] with `heads`. */
 export function linear(g: Graph, x: Tensor, w: Tensor, b: Tensor | null, { heads = 0, scale = 1 } = {}): Tensor {
@@ -42,36 +52,40 @@ export function linear(g: Graph, x: Tensor, w: Tensor, b: Tensor | null, { heads
           floats: [scale],
         }),
       )
-      // dW lies as the weight does. In a panel that is the transpose in blocks 8 wide.
-      into(w, (dw, accumulate) =>
+      const dw = target(into, w)
+      const db = b && target(into, b)
+      // dW lies as the weight does. In a panel that is the transpose in blocks 8 wide; every 128 of its rows read all of dy, which is put into
+      // panels once for them all.
+      const packed = dw && panel && scale === 1 && n <= PACKED ? graph.value([n, m], 'panel') : null
+      if (db || packed) graph.add({ op: Op.ColumnSum, mode: 0, dims: [m, n], operands: [dy, db?.tensor ?? null, packed], floats: [] })
+      if (dw)
         graph.add({
           op: Op.Gemm,
-          mode: GemmMode.AColumns | GemmMode.BRows | accumulateBit(accumulate),
+          mode: GemmMode.AColumns | (packed ? GemmMode.BPanel : GemmMode.BRows) | accumulateBit(dw.accumulate),
           dims: panel ? [k, n, m, 8] : [n, k, m, k],
-          operands: panel ? [x, dy, null, dw] : [dy, x, null, dw],
+          operands: panel ? [x, packed ?? dy, null, dw.tensor] : [dy, x, null, dw.tensor],
           floats: [scale],
-        }),
-      )
-      if (b !== null) into(b, (db) => graph.add({ op: Op.ColumnSum, mode: 0, dims: [m, n], operands: [dy, db], floats: [] }))
+        })
     },
   })
   return y
 }
 
-/** y = act(x), elementwise. */
+/** y = act(x), elementwise. What is kept for the backward pass is act'(x), in the place of x; fusing drops it. */
 export function activation(g: Graph, x: Tensor, kind: Activation): Tensor {
   const y = g.value(x.shape, x.layout)
+  const slope = g.value(x.shape, x.layout)
   const n = elements(x)
   g.add({
     op: Op.Activation,
     mode: kind,
     dims: n,
-    operands: [x, y],
+    operands: [x, y, slope],
     floats: [],
     output: y,
     grad: ({ graph, dy, into }) =>
       into(x, (dx, accumulate) =>
-        graph.add({ op: Op.ActivationGrad, mode: kind | accumulateBit(accumulate), dims: n, operands: [x, dy, dx], floats: [] }),
+        graph.add({ op: Op.ActivationGrad, mode: accumulateBit(accumulate), dims: n, operands: [slope, dy, dx], floats: [] }),
       ),
   })
   return y

@@ -65,7 +65,12 @@ export const RECORDS: { readonly [code: number]: RecordType } = {
     inPlace: [4, 0],
     extents: ([rows, h]) => [rows! * h!, rows! * h!, h!, h!, rows! * h!, rows! * 2],
   },
-  [Op.Activation]: { name: 'activation', operands: ['r', 'w'], inPlace: [1, 0], extents: ([n, m]) => [n! * m!, n! * m!] },
+  [Op.Activation]: {
+    name: 'activation',
+    operands: ['r', 'w', 'w?'],
+    inPlace: [2, 0],
+    extents: ([n, m]) => [n! * m!, n! * m!, n! * m!],
+  },
   [Op.Add]: { name: 'add', operands: ['r', 'r', 'w'], inPlace: [2, 0], extents: ([n, m]) => [n! * m!, n! * m!, n! * m!] },
   [Op.Gather]: { name: 'gather', operands: ['r', 'r', 'w'], extents: ([r, h, rows]) => [rows! * h!, r!, r! * h!] },
   [Op.MeanPool]: { name: 'mean_pool', operands: ['r', 'r', 'w'], extents: ([b, h, t]) => [t! * h!, b! + 1, b! * h!] },
@@ -113,7 +118,7 @@ export const RECORDS: { readonly [code: number]: RecordType } = {
     inPlace: [2, 1],
     extents: ([heads, b, s]) => [heads! * s!, heads! * s!, heads! * s!, b! + 1],
   },
-  [Op.ColumnSum]: { name: 'column_sum', operands: ['r', 'a'], extents: ([rows, n]) => [rows! * n!, n!] },
+  [Op.ColumnSum]: { name: 'column_sum', operands: ['r', 'a?', 'w?'], extents: ([rows, n]) => [rows! * n!, n!, up8(n!) * rows!] },
   [Op.Scatter]: { name: 'scatter', operands: ['r', 'r', 'a'], extents: ([t, h, rows], mode) => [t! * h!, t!, table(rows!, h!, mode)] },
 
   [Op.Dropout]: {

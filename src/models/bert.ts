@@ -27,7 +27,7 @@ export interface TrunkLayout {
 }
 
 export interface Encoded {
-  /** Embeddings, then the output of each layer: [T][H]. */
+  /** Embeddings, then the output of each layer: [T][H]; with `firstOnly` the last is [B][H]. */
   readonly hidden: Tensor[]
   /** Probabilities of each layer: [seq][head][len][len]; none where attention is fused. */
   readonly attentions: Tensor[]
@@ -83,12 +83,19 @@ export interface TrunkOptions {
   /** The caller's vectors take the place of the word table. */
   readonly embeds?: boolean
   readonly drop?: Dropout | undefined
+  /** Only each sequence's first token is asked of the last layer: behind its attention the others are left out. */
+  readonly firstOnly?: boolean
   /** `sdpa`, the default: one fused record a layer. `eager`: scores, softmax and context, whose maps can be kept. */
   readonly attention?: AttentionImplementation
 }
 
 /** Embeddings and encoder over a packed batch. */
-export function bert(g: Graph, config: BertConfig, trunk: TrunkLayout, { embeds = false, ...options }: TrunkOptions = {}): Encoded {
+export function bert(
+  g: Graph,
+  config: BertConfig,
+  trunk: TrunkLayout,
+  { embeds = false, firstOnly = false, ...options }: TrunkOptions = {},
+): Encoded {
   const { drop } = options
   const p = new Parameters(g)
   const h = config.hidden_size
@@ -109,7 +116,10 @@ export function bert(g: Graph, config: BertConfig, trunk: TrunkLayout, { embeds 
   const attentions: Tensor[] = []
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
     const x = hidden.at(-1)!
-    const { output, probabilities } = g.segment(() => encoderLayer(g, config, `encoder.layer.${layer}`, x, offsets, options))
+    const only = firstOnly && layer === config.num_hidden_layers - 1
+    const { output, probabilities } = g.segment(() =>
+      encoderLayer(g, config, `encoder.layer.${layer}`, x, offsets, { ...options, firstOnly: only }),
+    )
     hidden.push(output)
     if (probabilities) attentions.push(probabilities)
   }
@@ -119,14 +129,14 @@ export function bert(g: Graph, config: BertConfig, trunk: TrunkLayout, { embeds 
 type LayerConfig = Pick<BertConfig, 'hidden_size' | 'num_attention_heads' | 'intermediate_size' | 'hidden_act' | 'layer_norm_eps'> &
   Partial<Pick<BertConfig, 'hidden_dropout_prob' | 'attention_probs_dropout_prob'>>
 
-/** One layer: self-attention, residual, feed-forward, residual. x [T][H]. */
+/** One layer: self-attention, residual, feed-forward, residual. x [T][H]; what follows the attention is row by row, so rows can be left out. */
 export function encoderLayer(
   g: Graph,
   config: LayerConfig,
   name: string,
   x: Tensor,
   offsets: Tensor,
-  { drop, attention: kind = 'sdpa' }: Pick<TrunkOptions, 'drop' | 'attention'> = {},
+  { drop, attention: kind = 'sdpa', firstOnly = false }: Pick<TrunkOptions, 'drop' | 'attention' | 'firstOnly'> = {},
 ): { output: Tensor; probabilities: Tensor | undefined } {
   const p = new Parameters(g)
   const { hidden_size: h, num_attention_heads: heads, intermediate_size: wide } = config
@@ -134,7 +144,13 @@ export function encoderLayer(
     linear(g, input, p.weight(`${name}.${part}`, n, k), p.vector(`${name}.${part}.bias`, n), { heads: split })
   const norm = (part: string, input: Tensor): Tensor => p.norm(`${name}.${part}`, input, h, config.layer_norm_eps)
 
-  const hidden = (input: Tensor): Tensor => (drop ? drop.tokens(input, config.hidden_dropout_prob ?? 0) : input)
+  const hidden = (input: Tensor): Tensor => {
+    const p = config.hidden_dropout_prob ?? 0
+    if (!drop) return input
+    // A first token's mask is the same either way.
+    return firstOnly ? drop.sequences(input, p) : drop.tokens(input, p)
+  }
+  const kept = (input: Tensor): Tensor => (firstOnly ? firstTokens(g, input) : input)
 
   const q = dense('attention.self.query', x, h, h, heads)
   const k = dense('attention.self.key', x, h, h, heads)
@@ -145,7 +161,7 @@ export function encoderLayer(
   const attended = probabilities
     ? context(g, maps ? dropoutMaps(g, probabilities, offsets, maps) : probabilities, v, offsets)
     : attention(g, q, k, v, offsets, scale, maps)
-  const mixed = norm('attention.output', add(g, hidden(dense('attention.output.dense', attended, h, h)), x))
+  const mixed = norm('attention.output', add(g, hidden(dense('attention.output.dense', kept(attended), h, h)), kept(x)))
   const inner = hiddenAct(g, config, dense('intermediate.dense', mixed, wide, h))
   const output = norm('output', add(g, hidden(dense('output.dense', inner, h, wide)), mixed))
   return { output, probabilities }
@@ -156,9 +172,14 @@ export function hiddenAct(g: Graph, config: Pick<BertConfig, 'hidden_act'>, x: T
   return activation(g, x, ACTIVATIONS[config.hidden_act])
 }
 
-/** tanh(W x + b) of each sequence's first token: [B][H]. */
+/** Each sequence's first token: [T][H] to [B][H]. */
+function firstTokens(g: Graph, x: Tensor): Tensor {
+  return gather(g, x, g.input(INPUTS.first, [SEQUENCES]))
+}
+
+/** tanh(W x + b) of each sequence's first token: [B][H]. `last` is [T][H], or has only those. */
 export function pooler(g: Graph, p: Parameters, config: BertConfig, last: Tensor): Tensor {
   const h = config.hidden_size
-  const first = gather(g, last, g.input(INPUTS.first, [SEQUENCES]))
+  const first = last.shape[0] === SEQUENCES ? last : firstTokens(g, last)
   return activation(g, p.dense('pooler.dense', first, h, h), Activation.Tanh)
 }

@@ -15,7 +15,7 @@ export interface HeadSite {
   readonly trunk: TrunkLayout
   /** The head's parameters in the store. */
   readonly p: Parameters
-  /** The last hidden state, [T][H]. */
+  /** The last hidden state, [T][H]; [B][H] for a head that reads first tokens only. */
   readonly last: Tensor
   /** tanh of the pooler's dense layer, [B][H]. */
   pooled(): Tensor
@@ -31,6 +31,8 @@ export interface Head {
   readonly pooler: boolean
   /** Whether it scores every word of the vocabulary, so that the tied word table multiplies too. */
   readonly decodes: boolean
+  /** Whether all that it reads of the last hidden state is the pooler's token. */
+  readonly firstOnly?: boolean
   /** The head's own parameters, without the pooler. */
   parameters(config: BertConfig): ParameterSpec[]
   /** Outputs by name. */
@@ -63,6 +65,7 @@ export const NEXT_SENTENCE: Head = {
   architecture: 'BertForNextSentencePrediction',
   pooler: true,
   decodes: false,
+  firstOnly: true,
   parameters: (config) => dense('cls.seq_relationship', 2, config.hidden_size),
   build: ({ p, config, pooled }) => ({ logits: p.dense('cls.seq_relationship', pooled(), 2, config.hidden_size) }),
 }
@@ -79,6 +82,7 @@ export const SEQUENCE_CLASSIFICATION: Head = {
   architecture: 'BertForSequenceClassification',
   pooler: true,
   decodes: false,
+  firstOnly: true,
   parameters: (config) => classifier(config.num_labels, config.hidden_size),
   build: ({ p, config, pooled, drop }) => ({
     logits: p.dense('classifier', dropped(pooled(), config, drop), config.num_labels, config.hidden_size),
@@ -90,6 +94,7 @@ export const MULTIPLE_CHOICE: Head = {
   architecture: 'BertForMultipleChoice',
   pooler: true,
   decodes: false,
+  firstOnly: true,
   parameters: (config) => dense('classifier', 1, config.hidden_size),
   build: ({ p, config, pooled, drop }) => ({ logits: p.dense('classifier', dropped(pooled(), config, drop), 1, config.hidden_size) }),
 }

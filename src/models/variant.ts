@@ -63,11 +63,11 @@ function forward(
   g: Graph,
   site: Site,
   attention: AttentionImplementation,
-  { embeds = false, selected = false, dropout = false }: Kept,
+  { hidden = false, embeds = false, selected = false, dropout = false }: Kept,
 ): { encoded: Encoded; outputs: Record<string, Tensor> } {
   const { head, config, trunk, place, poolerPlace } = site
   const drop = dropout ? new Dropout(g) : undefined
-  const encoded = bert(g, config, trunk, { embeds, drop, attention })
+  const encoded = bert(g, config, trunk, { embeds, drop, attention, firstOnly: head.firstOnly === true && !hidden })
   const outputs = buildHead(
     head,
     { g, config, trunk, selected, drop, p: new Parameters(g, place), last: encoded.hidden.at(-1)! },

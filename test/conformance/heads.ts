@@ -109,6 +109,21 @@ function rowErrors(got: Float32Array, want: GoldenTensor, rows: number): number[
   )
 }
 
+/** Heads that read first tokens compute no others behind the last layer's attention, unless they are asked for: bit for bit the same. */
+function firstTokens(head: Head, output: string, attn_implementation: Attention): ConformanceCase {
+  const run = async (files: Files): Promise<void> => {
+    const golden = await readHeads(files, 'gelu')
+    await using(await CLASSES[head].fromPretrained(golden.source(head), { ...HERE, attn_implementation }), async (model) => {
+      for (const batch of golden.batches) {
+        const inputs = inputsOf(golden, batch, head)
+        const whole = await model({ ...inputs, output_hidden_states: true })
+        sameBits(pick(await model(inputs), output).data, pick(whole, output).data, `${batch}: ${output}`)
+      }
+    })
+  }
+  return { name: `${head}, ${attn_implementation}: keeping hidden states changes no bit`, run }
+}
+
 /** Scores at chosen positions, in any order and more than once, are the full scores' rows, bit for bit. */
 function selection(activation: string, head: Head, output: string, attn_implementation: Attention): ConformanceCase {
   const run = async (files: Files): Promise<void> => {
@@ -203,6 +218,7 @@ export const HEADS_EQUAL_PYTORCH = ACTIVATIONS.flatMap((activation) =>
 )
 export const HEAD_BEHAVIOUR: readonly ConformanceCase[] = [
   ...POOLED.map(([head, output]) => divergence(head, output)),
+  ...POOLED.flatMap(([head, output]) => ATTENTIONS.map((attention) => firstTokens(head, output, attention))),
   ...DECODERS.flatMap((activation) =>
     ATTENTIONS.flatMap((attention) => [
       selection(activation, 'BertForMaskedLM', 'logits', attention),

@@ -1,6 +1,6 @@
 // Elementwise ops, reductions, the optimizer.
 import { GradMode, Op, SquaresRun } from '../../../assembly/abi.ts'
-import { activate, type Numbers } from '../reference.ts'
+import { activate, transpose, type Numbers } from '../reference.ts'
 import {
   EPS,
   type Operand,
@@ -12,6 +12,7 @@ import {
   fresh,
   added,
   map,
+  toPanel,
   ACTIVATIONS,
   activationError,
   offsetsOf,
@@ -26,33 +27,30 @@ export function* elementwise(): Generator<OpCase> {
     for (const [name, kind] of Object.entries(ACTIVATIONS)) {
       seeded(n * m + kind)
       const x = floats(n * m, 4)
+      const y = written(
+        map(x, (value) => activate(kind, value)),
+        map(x, activationError),
+      )
+      // Finite differences straddle relu's corner only at 0, which no value is.
+      const slopes = map(x, (value) => (activate(kind, value + 1e-5) - activate(kind, value - 1e-5)) / 2e-5)
+      const tolerance = 8 * EPS * 8 + 4e-9
+      const record = { op: Op.Activation, mode: kind, dims: [n, m], floats: [] }
+      yield { ...record, name: `${name} ${n}x${m}`, operands: [read(x), y, null] }
+      yield { ...record, name: `${name} with slope ${n}x${m}`, operands: [read(x), y, written(slopes, tolerance)] }
+    }
+    for (const accumulate of [false, true]) {
+      seeded(n * m)
+      const [slopes, dy] = [floats(n * m), floats(n * m)]
+      const dx = map(dy, (value, i) => value * slopes[i]!)
+      // Of the product (below 4), of the sum and of the expected sum (below 8): half a unit in the last place each.
+      const tolerance = accumulate ? 8 * EPS : 2 * EPS
       yield {
-        name: `${name} ${n}x${m}`,
-        op: Op.Activation,
-        mode: kind,
+        name: `slopes times gradient ${n}x${m}${accumulate ? ' +=' : ''}`,
+        op: Op.ActivationGrad,
+        mode: accumulate ? GradMode.Accumulate : 0,
         dims: [n, m],
-        operands: [
-          read(x),
-          written(
-            map(x, (value) => activate(kind, value)),
-            map(x, activationError),
-          ),
-        ],
+        operands: [read(slopes), read(dy), accumulate ? added(dx, tolerance) : written(dx, tolerance)],
         floats: [],
-      }
-      for (const accumulate of [false, true]) {
-        const dy = floats(n * m)
-        // Finite differences straddle relu's corner only at 0, which no value is.
-        const dx = map(x, (value, i) => (dy[i]! * (activate(kind, value + 1e-5) - activate(kind, value - 1e-5))) / 2e-5)
-        const tolerance = 16 * EPS * 8 + 4e-9
-        yield {
-          name: `${name} gradient ${n}x${m}${accumulate ? ' +=' : ''}`,
-          op: Op.ActivationGrad,
-          mode: kind | (accumulate ? GradMode.Accumulate : 0),
-          dims: [n, m],
-          operands: [read(x), read(dy), accumulate ? added(dx, tolerance) : written(dx, tolerance)],
-          floats: [],
-        }
       }
     }
     seeded(n + m)
@@ -90,6 +88,7 @@ export function* reductions(): Generator<OpCase> {
     [7, 8],
     [50, 13],
     [33, 30],
+    [21, 48],
   ] as const) {
     seeded(rows * n)
     const x = floats(rows * n)
@@ -99,14 +98,20 @@ export function* reductions(): Generator<OpCase> {
       return sum
     })
     const bound = (rows + 2) * EPS * (2 * rows + 2)
-    yield {
-      name: `column sum ${rows}x${n}`,
-      op: Op.ColumnSum,
-      mode: 0,
-      dims: [rows, n],
-      operands: [read(x), added(columns, bound)],
-      floats: [],
-    }
+    const panels = toPanel(transpose(x, rows, n), n, rows)
+    for (const [what, sums, packed] of [
+      ['sum', added(columns, bound), null],
+      ['sum and panels', added(columns, bound), written(panels, 0)],
+      ['panels', null, written(panels, 0)],
+    ] as const)
+      yield {
+        name: `column ${what} ${rows}x${n}`,
+        op: Op.ColumnSum,
+        mode: 0,
+        dims: [rows, n],
+        operands: [read(x), sums, packed],
+        floats: [],
+      }
     const unit = new Float64Array(rows * n)
     for (let i = 0; i < rows; i++) {
       const row = x.subarray(i * n, i * n + n)
