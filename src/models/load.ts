@@ -1,4 +1,5 @@
 import { Engine, resolveThreads } from '../engine/engine.ts'
+import type { WeightDtype } from '../engine/build.ts'
 import type { Weight } from '../engine/store.ts'
 import { BertletError, checkOptions, expected, Words } from '../errors.ts'
 import type { JsonObject } from '../json.ts'
@@ -19,7 +20,7 @@ import {
   type LoadOptions,
   type RunOptions,
 } from './options.ts'
-import { trunkParameters, type ParameterSpec } from './parameters.ts'
+import { residentLayout, trunkParameters, type ParameterSpec } from './parameters.ts'
 import { openSource, SOURCE_OPTIONS, type ModelSource } from './source.ts'
 import { StoreSink } from './store-sink.ts'
 
@@ -87,17 +88,17 @@ export class Loaded {
 
 /** Reads the config, plans the weights' memory, checks the file against it and streams it in. */
 export async function load(from: ModelSource, head: Head, options: LoadOptions = {}): Promise<Loaded> {
-  const { budget, attention, precision } = checkLoadOptions(options)
+  const { budget, attention, precision, dtype } = checkLoadOptions(options)
   const { signal } = options
   signal?.throwIfAborted()
   const source = openSource(from, options)
   const config = withLabels(await readConfig(source, signal), options)
   const { threads, why } = resolveThreads(options.threads)
-  const engine = await Engine.create(threads, precision)
+  const engine = await Engine.create(threads, precision, dtype)
   try {
-    const trunk = trunkLayout(head, config)
+    const trunk = trunkLayout(head, config, dtype)
     const specs = place([...trunkParameters(config, trunk), ...headParameters(head, config)], '')
-    const { unexpected, missing } = await stream(source, engine, config, specs, options)
+    const { unexpected, missing } = await stream(source, engine, config, specs, dtype, options)
     const common = { name: source.name, head, config, engine, trunk, place: '', poolerPlace: '', specs, threadsWhy: why, attention, budget }
     return new Loaded({ ...common, unexpected, initialized: missing })
   } catch (error) {
@@ -109,13 +110,13 @@ export async function load(from: ModelSource, head: Head, options: LoadOptions =
 /** A model with fresh weights. */
 export function make(values: BertConfig | JsonObject, head: Head, options: RunOptions = {}): Loaded {
   checkOptions(head.architecture, options, RUN_OPTIONS)
-  const { budget, attention, precision } = checkRunOptions(options)
+  const { budget, attention, precision, dtype } = checkRunOptions(options)
   const config = values instanceof BertConfig ? values : new BertConfig(values)
   const { threads, why } = resolveThreads(options.threads)
-  const engine = Engine.createNow(threads, precision)
-  const trunk = trunkLayout(head, config)
+  const engine = Engine.createNow(threads, precision, dtype)
+  const trunk = trunkLayout(head, config, dtype)
   const specs = place([...trunkParameters(config, trunk), ...headParameters(head, config)], '')
-  hold(engine, specs)
+  hold(engine, specs, dtype)
   fill(engine, specs, config, options.seed)
   const common = { name: 'fresh', head, config, engine, trunk, place: '', poolerPlace: '', specs, threadsWhy: why, attention, budget }
   return new Loaded({ ...common, unexpected: [], initialized: specs.map(({ name }) => name) })
@@ -129,6 +130,7 @@ export async function attach(base: Loaded, head: Head, from: ModelSource | undef
   const own = source && (await readConfig(source, options.signal))
   const config = headConfig(base.config, own, options)
   const engine = base.engine.retain()
+  const { dtype } = base.trunk
   const poolerInTrunk = base.specs.some(({ held }) => held === `${base.poolerPlace}pooler.dense.weight`)
   const name = `head${nextId}/`
   const trunk = base.specs.filter(({ name }) => /^(embeddings|encoder)\./.test(name) || (name.startsWith('pooler.') && head.pooler))
@@ -136,11 +138,11 @@ export async function attach(base: Loaded, head: Head, from: ModelSource | undef
   const specs = place(wanted, name)
   const held: PlacedSpec[] = []
   try {
-    hold(engine, trunk, held)
+    hold(engine, trunk, dtype, held)
     let initialized: readonly string[]
-    if (source !== undefined) initialized = (await stream(source, engine, config, specs, options, held)).missing
+    if (source !== undefined) initialized = (await stream(source, engine, config, specs, dtype, options, held)).missing
     else {
-      hold(engine, specs, held)
+      hold(engine, specs, dtype, held)
       fill(engine, specs, config, options.seed)
       initialized = specs.map((spec) => spec.name)
     }
@@ -165,7 +167,8 @@ export async function attach(base: Loaded, head: Head, from: ModelSource | undef
   }
 }
 
-export const trunkLayout = (head: Head, config: BertConfig): TrunkLayout => ({
+export const trunkLayout = (head: Head, config: BertConfig, dtype: WeightDtype = 'f32'): TrunkLayout => ({
+  dtype,
   wordTable: head.decodes && config.tie_word_embeddings ? 'panel' : 'rows',
 })
 
@@ -173,9 +176,9 @@ const place = (specs: readonly ParameterSpec[], before: string): PlacedSpec[] =>
   specs.map((spec) => ({ ...spec, held: `${before}${spec.name}` }))
 
 /** Reserves the weights, or holds those that are there; `held` tells how far it came. */
-function hold(engine: Engine, specs: readonly PlacedSpec[], held: PlacedSpec[] = []): Weight[] {
+function hold(engine: Engine, specs: readonly PlacedSpec[], dtype: WeightDtype | undefined, held: PlacedSpec[] = []): Weight[] {
   return specs.map((spec) => {
-    const weight = engine.store.hold({ name: spec.held, shape: spec.shape, layout: spec.layout === 'panel' ? 'panel' : 'rows' })
+    const weight = engine.store.hold({ name: spec.held, shape: spec.shape, layout: residentLayout(spec, dtype) })
     held.push(spec)
     return weight
   })
@@ -191,10 +194,11 @@ async function stream(
   engine: Engine,
   config: BertConfig,
   specs: readonly PlacedSpec[],
+  dtype: WeightDtype | undefined,
   options: LoadOptions,
   held: PlacedSpec[] = [],
 ): Promise<{ unexpected: readonly string[]; missing: readonly string[] }> {
-  const sink = new StoreSink(engine, () => new Map(hold(engine, specs, held).map((weight, i) => [specs[i]!.name, weight])))
+  const sink = new StoreSink(engine, () => new Map(hold(engine, specs, dtype, held).map((weight, i) => [specs[i]!.name, weight])))
   const { signal, progress_callback: progress, initialize_missing: allowMissing = false } = options
   try {
     const { unexpected, missing } = await loadTensors(source, specs, sink, { signal, progress, allowMissing })

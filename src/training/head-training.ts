@@ -77,6 +77,13 @@ export class HeadTraining {
     if (!(decay > 0 && decay <= 1)) throw expected('layer_lr_decay', 'a number above 0, at most 1', decay)
     this.adamW = adamWDefaults(adamW)
     this.loaded = model.loaded
+    if (this.loaded.trunk.dtype === 'int8') {
+      throw new BertletError(
+        'unsupported',
+        'training: expected weights in f32, got int8, which are frozen',
+        'Load the model with dtype f32',
+      )
+    }
   }
 
   /**
