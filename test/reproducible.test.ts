@@ -7,7 +7,7 @@ import { build } from 'esbuild'
 import { describe, expect, it } from 'vitest'
 import { inlineAssets } from '../scripts/assets.mjs'
 import '../src/index.node.ts'
-import { GOLDEN_HASH, outputHash, REPRODUCIBLE_CASES } from './conformance/reproducible.ts'
+import { GOLDEN_HASH, INT8_HASH, outputHash, REPRODUCIBLE_CASES } from './conformance/reproducible.ts'
 import { TRAINED_CASES, TRAINED_HASH } from './conformance/trained.ts'
 import { ensureNodes } from './support/node-versions.ts'
 
@@ -32,10 +32,11 @@ describe('the same bits under other Node versions', async () => {
           `import ${JSON.stringify(path.join(import.meta.dirname, '../src/index.node.ts'))}
 import { outputHash, REPRODUCIBLE_CASES } from ${conformance('reproducible.ts')}
 import { TRAINED_CASES, trainedHash } from ${conformance('trained.ts')}
-const [hashes, trained] = [[], []]
+const [hashes, int8, trained] = [[], [], []]
 for (const options of Object.values(REPRODUCIBLE_CASES)) hashes.push(await outputHash(options))
+for (const options of Object.values(REPRODUCIBLE_CASES)) int8.push(await outputHash({ ...options, dtype: 'int8' }))
 for (const options of Object.values(TRAINED_CASES)) trained.push(await trainedHash(options))
-console.log(JSON.stringify({ hashes, trained }))`,
+console.log(JSON.stringify({ hashes, int8, trained }))`,
         )
         await build({
           entryPoints: [entry],
@@ -49,6 +50,7 @@ console.log(JSON.stringify({ hashes, trained }))`,
         const { stdout } = await promisify(execFile)(node, [outfile])
         expect(JSON.parse(stdout)).toEqual({
           hashes: Object.values(REPRODUCIBLE_CASES).map(() => GOLDEN_HASH),
+          int8: Object.values(REPRODUCIBLE_CASES).map(() => INT8_HASH),
           trained: Object.values(TRAINED_CASES).map(() => TRAINED_HASH),
         })
       } finally {
