@@ -52,7 +52,7 @@ describe('the emitted kernels', () => {
   })
 
   it.each([
-    ['simd', 'i32x4.dot_i16x8_s', 16, 4, 8],
+    ['simd', 'i32x4.dot_i16x8_s', 32, 8, 16],
     ['dot', 'i32x4.relaxed_dot_i8x16_i7x16_add_s', 12, 2, 6],
   ])('int8 in %s: %s, with its loads and splats and nothing else from memory', (target, product, products, loadsOfB, splats) => {
     const tiles = loops(wat(target)).filter((body) => count(body, product) === products)
