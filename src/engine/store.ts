@@ -177,6 +177,40 @@ export class Store {
     }
   }
 
+  /** Numbers of a file, at `source` in this memory, as f32. */
+  floats(type: FileType, source: number, count: number): Float32Array<ArrayBuffer> {
+    const target = this.allocate(count * 4, 'converted numbers')
+    try {
+      this.kernels.packRows(source, type, target, 0, 1, count, TableMode.Rows)
+      return this.view(Float32Array, target, count).slice()
+    } finally {
+      this.release(target)
+    }
+  }
+
+  /** Sets the scales of a weight in 8 bits: one for each row, or one for all. */
+  writeScales({ address, shape: [n, k], layout }: Weight, scales: Float32Array): void {
+    if (layout !== 'panel8') throw new BertletError('internal', 'scales for a weight of floats')
+    const words = this.view(Float32Array, address, panel8Words(n!, k!))
+    for (let row = 0; row < n!; row++) words[panel8Words(row & ~7, k!) + (row & 7)] = scales[scales.length === 1 ? 0 : row]!
+  }
+
+  /** The integers of a weight in 8 bits, in rows, and the scale of each. */
+  readInt8(name: string): { integers: Int8Array<ArrayBuffer>; scales: Float32Array<ArrayBuffer> } {
+    const { address, shape } = this.get(name)
+    const [n, k] = shape as [number, number]
+    const heads = this.view(Float32Array, address, panel8Words(n, k))
+    const bytes = this.view(Int8Array, address, panel8Words(n, k) * 4)
+    const [integers, scales] = [new Int8Array(n * k), new Float32Array(n)]
+    for (let row = 0; row < n; row++) {
+      const head = panel8Words(row & ~7, k) + (row & 7)
+      scales[row] = heads[head]!
+      const from = (head + 16) * 4
+      for (let j = 0; j < k; j++) integers[row * k + j] = bytes[from + (j >> 2) * 32 + (j & 3)]!
+    }
+    return { integers, scales }
+  }
+
   /** Fills rows row0.. of a weight with normal values of a seed and a stream; they do not depend on its layout. */
   fillNormal(
     weight: Weight,

@@ -7,6 +7,7 @@ import { headParameters, type Head } from './heads.ts'
 import { readConfig, trunkLayout } from './load.ts'
 import { checkLoadOptions, withLabels, type LoadOptions } from './options.ts'
 import { residentLayout, trunkParameters } from './parameters.ts'
+import { resolveDtype } from './quantization.ts'
 import { openSource, type ModelSource } from './source.ts'
 import { headVariant, inferenceGraph } from './variant.ts'
 
@@ -21,10 +22,11 @@ export interface Estimate {
 
 /** The bytes that a model takes, by the same planner that will lay it out; only the config is read. */
 export async function estimate(from: ModelSource | BertConfig, head: Head, options: LoadOptions): Promise<Estimate> {
-  const { budget, attention, precision, dtype } = checkLoadOptions(options)
+  const { budget, attention, precision, dtype: asked } = checkLoadOptions(options)
   const { threads } = resolveThreads(options.threads)
   const read = from instanceof BertConfig ? from : await readConfig(openSource(from, options), options.signal)
   const config = withLabels(read, options)
+  const { dtype } = resolveDtype(config, asked)
   const trunk = trunkLayout(head, config, dtype)
   const engine = await Engine.create(0, precision, dtype)
   try {

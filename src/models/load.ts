@@ -21,6 +21,7 @@ import {
   type RunOptions,
 } from './options.ts'
 import { residentLayout, trunkParameters, type ParameterSpec } from './parameters.ts'
+import { resolveDtype } from './quantization.ts'
 import { openSource, SOURCE_OPTIONS, type ModelSource } from './source.ts'
 import { StoreSink } from './store-sink.ts'
 
@@ -38,6 +39,7 @@ interface LoadedParts {
   readonly poolerPlace: string
   readonly specs: readonly PlacedSpec[]
   readonly threadsWhy: string
+  readonly dtypeWhy: string
   readonly attention: AttentionImplementation
   readonly budget: number
   /** Tensors of the file that the model has no use for. */
@@ -88,18 +90,32 @@ export class Loaded {
 
 /** Reads the config, plans the weights' memory, checks the file against it and streams it in. */
 export async function load(from: ModelSource, head: Head, options: LoadOptions = {}): Promise<Loaded> {
-  const { budget, attention, precision, dtype } = checkLoadOptions(options)
+  const { budget, attention, precision, dtype: asked } = checkLoadOptions(options)
   const { signal } = options
   signal?.throwIfAborted()
   const source = openSource(from, options)
   const config = withLabels(await readConfig(source, signal), options)
+  const { dtype, why: dtypeWhy } = resolveDtype(config, asked)
   const { threads, why } = resolveThreads(options.threads)
   const engine = await Engine.create(threads, precision, dtype)
   try {
     const trunk = trunkLayout(head, config, dtype)
     const specs = place([...trunkParameters(config, trunk), ...headParameters(head, config)], '')
     const { unexpected, missing } = await stream(source, engine, config, specs, dtype, options)
-    const common = { name: source.name, head, config, engine, trunk, place: '', poolerPlace: '', specs, threadsWhy: why, attention, budget }
+    const common = {
+      name: source.name,
+      head,
+      config,
+      engine,
+      trunk,
+      place: '',
+      poolerPlace: '',
+      specs,
+      threadsWhy: why,
+      dtypeWhy,
+      attention,
+      budget,
+    }
     return new Loaded({ ...common, unexpected, initialized: missing })
   } catch (error) {
     await engine.dispose()
@@ -110,15 +126,29 @@ export async function load(from: ModelSource, head: Head, options: LoadOptions =
 /** A model with fresh weights. */
 export function make(values: BertConfig | JsonObject, head: Head, options: RunOptions = {}): Loaded {
   checkOptions(head.architecture, options, RUN_OPTIONS)
-  const { budget, attention, precision, dtype } = checkRunOptions(options)
+  const { budget, attention, precision, dtype = 'f32' } = checkRunOptions(options)
   const config = values instanceof BertConfig ? values : new BertConfig(values)
   const { threads, why } = resolveThreads(options.threads)
+  const dtypeWhy = dtype === 'f32' ? 'the default: the numbers of the reference' : 'as asked: matrices in 8 bits, activations in 7'
   const engine = Engine.createNow(threads, precision, dtype)
   const trunk = trunkLayout(head, config, dtype)
   const specs = place([...trunkParameters(config, trunk), ...headParameters(head, config)], '')
   hold(engine, specs, dtype)
   fill(engine, specs, config, options.seed)
-  const common = { name: 'fresh', head, config, engine, trunk, place: '', poolerPlace: '', specs, threadsWhy: why, attention, budget }
+  const common = {
+    name: 'fresh',
+    head,
+    config,
+    engine,
+    trunk,
+    place: '',
+    poolerPlace: '',
+    specs,
+    threadsWhy: why,
+    dtypeWhy,
+    attention,
+    budget,
+  }
   return new Loaded({ ...common, unexpected: [], initialized: specs.map(({ name }) => name) })
 }
 
@@ -146,7 +176,7 @@ export async function attach(base: Loaded, head: Head, from: ModelSource | undef
       fill(engine, specs, config, options.seed)
       initialized = specs.map((spec) => spec.name)
     }
-    const { threadsWhy, attention, budget } = base
+    const { threadsWhy, dtypeWhy, attention, budget } = base
     const poolerPlace = poolerInTrunk ? base.poolerPlace : name
     const common = {
       name: source?.name ?? base.name,
@@ -157,6 +187,7 @@ export async function attach(base: Loaded, head: Head, from: ModelSource | undef
       place: name,
       poolerPlace,
       threadsWhy,
+      dtypeWhy,
       attention,
       budget,
     }
@@ -201,7 +232,12 @@ async function stream(
   const sink = new StoreSink(engine, () => new Map(hold(engine, specs, dtype, held).map((weight, i) => [specs[i]!.name, weight])))
   const { signal, progress_callback: progress, initialize_missing: allowMissing = false } = options
   try {
-    const { unexpected, missing } = await loadTensors(source, specs, sink, { signal, progress, allowMissing })
+    const { unexpected, missing } = await loadTensors(
+      source,
+      dtype === 'int8' ? specs.map((spec) => ({ ...spec, int8: residentLayout(spec, dtype) === 'panel8' })) : specs,
+      sink,
+      { signal, progress, allowMissing },
+    )
     fill(
       engine,
       specs.filter(({ name }) => missing.includes(name)),

@@ -189,7 +189,7 @@ export abstract class BertPreTrainedModel extends Callable {
 
   /** What runs, and why each was chosen. */
   info(): ModelInfo {
-    const { name, specs, threadsWhy, attention, unexpected, initialized, engine, trunk } = this.loaded
+    const { name, specs, threadsWhy, dtypeWhy, attention, unexpected, initialized, engine, trunk } = this.loaded
     const { store, threads, arenaBytes } = engine
     this.loaded.assertLive()
     const { mc, kc, mr, nr } = store.kernels.tile
@@ -198,10 +198,7 @@ export abstract class BertPreTrainedModel extends Callable {
       architecture: this.loaded.head.architecture,
       runtime: currentRuntime().name,
       build: { name: store.build.name, why: store.build.why },
-      dtype: {
-        name: trunk.dtype ?? 'f32',
-        why: trunk.dtype === 'int8' ? 'as asked: matrices in 8 bits, activations in 7' : 'the default: the numbers of the reference',
-      },
+      dtype: { name: trunk.dtype ?? 'f32', why: dtypeWhy },
       threads: { count: threads, why: threadsWhy },
       attention: { name: attention, why: attention === 'sdpa' ? 'fused; a call with output_attentions runs eager' : 'as asked' },
       tile: { name: `${mr}x${nr}`, why: `what fits the registers; blocks of ${mc} rows and ${kc} columns fit the cache` },

@@ -12,8 +12,8 @@ export interface RunOptions {
   /** Compute workers; one per core by default. 0 computes on the calling thread, in slices. */
   readonly threads?: number
   /**
-   * What the weights are held in: `f32` (default), the same as `fp32`, or `int8`, the same as `q8`: a quarter of the memory, quicker, and a little
-   * off; the bits are the same on every engine too.
+   * What the weights are held in: `f32`, the same as `fp32`, or `int8`, the same as `q8`: a quarter of the memory, quicker, and a little
+   * off; the bits are the same on every engine too. By default what the checkpoint holds: int8 where it is quantised, else f32.
    */
   readonly dtype?: 'f32' | 'fp32' | 'int8' | 'q8'
   /** `exact` (default): the same bits on every engine and machine. `fast`: fused multiply-adds where the engine has them; info() says. */
@@ -58,7 +58,8 @@ export interface CheckedOptions {
   readonly budget: number
   readonly attention: AttentionImplementation
   readonly precision: Precision
-  readonly dtype: WeightDtype
+  /** Undefined: what the checkpoint holds. */
+  readonly dtype: WeightDtype | undefined
 }
 
 /** Checks the options of fromPretrained() and gives their defaults. */
@@ -70,14 +71,14 @@ export function checkLoadOptions(options: LoadOptions): CheckedOptions {
 }
 
 export function checkRunOptions(options: RunOptions): CheckedOptions {
-  const { dtype = 'f32', attn_implementation: attention = 'sdpa', budget = 1024, precision = 'exact', seed = 0 } = options
-  oneOf('dtype', dtype, ['f32', 'fp32', 'int8', 'q8'])
+  const { dtype, attn_implementation: attention = 'sdpa', budget = 1024, precision = 'exact', seed = 0 } = options
+  if (dtype !== undefined) oneOf('dtype', dtype, ['f32', 'fp32', 'int8', 'q8'])
   oneOf('precision', precision, ['exact', 'fast'])
   oneOf('attn_implementation', attention, ['sdpa', 'eager'])
   if (!Number.isInteger(budget) || budget < 1) throw expected('budget', 'a whole number of tokens, 1 or more', budget)
   flag('add_pooling_layer', options.add_pooling_layer)
   checkSeed(seed)
-  return { budget, attention, precision, dtype: dtype === 'int8' || dtype === 'q8' ? 'int8' : 'f32' }
+  return { budget, attention, precision, dtype: dtype && (dtype === 'int8' || dtype === 'q8' ? 'int8' : 'f32') }
 }
 
 function flag(name: string, value: unknown): void {

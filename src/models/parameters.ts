@@ -21,7 +21,7 @@ export interface ParameterSpec {
   readonly why?: string
 }
 
-const WORDS = 'embeddings.word_embeddings.weight'
+export const WORDS = 'embeddings.word_embeddings.weight'
 /** Heads that score a few labels keep f32: they are small, and what they say is the answer. */
 const LABELS = /^(classifier|qa_outputs|cls\.seq_relationship)\./
 
