@@ -29,7 +29,7 @@ export async function saveModel(loaded: Loaded, architecture: string, to: Target
   // `torch_dtype` is the older name: one must not contradict the other.
   const { torch_dtype: _, ...fields } = withoutQuantization(config.toJSON())
   const quantized = loaded.trunk.dtype === 'int8' ? int8Fields(floatModules(loaded)) : {}
-  const text = `${JSON.stringify({ ...fields, ...quantized, architectures: [architecture], dtype: 'float32' }, null, 2)}\n`
+  const text = `${JSON.stringify({ ...fields, architectures: [architecture], dtype: 'float32', ...quantized }, null, 2)}\n`
   await engine.exclusively(async () => {
     await sink.write('config.json', [new TextEncoder().encode(text)])
     await sink.write('model.safetensors', writeSafetensors(tensors))

@@ -2,6 +2,7 @@ import { same, type ConformanceCase } from './case.ts'
 import { HEAD_BEHAVIOUR, HEADS_EQUAL_PYTORCH } from './heads.ts'
 import { LOSS_CASES } from './losses.ts'
 import { MODEL_CASES } from './models.ts'
+import { QUANTIZED } from './quantized.ts'
 import { GOLDEN_HASH, INT8_HASH, outputHash, REPRODUCIBLE_CASES } from './reproducible.ts'
 import { SAVED } from './saved.ts'
 import { TOKENIZER_CASES } from './tokenizer.ts'
@@ -15,6 +16,7 @@ export const CONFORMANCE: Readonly<Record<string, readonly ConformanceCase[]>> =
   losses: LOSS_CASES,
   models: MODEL_CASES,
   'what is saved': SAVED,
+  'int8 checkpoints': QUANTIZED,
   'the same bits': Object.entries(REPRODUCIBLE_CASES).map(([name, options]) => ({
     name,
     run: async () => same(await outputHash(options), GOLDEN_HASH, 'hash of the outputs'),
