@@ -1,13 +1,16 @@
-// npm run measure:sts -- FILE [--threads N] : Spearman of cosine similarity on a STS-B file (tab-separated, score and sentences in columns 5..7).
+// npm run measure:sts -- FILE [--threads N] [--model MODEL] [--dtype int8] : Spearman of cosine similarity on a STS-B file (tab-separated, score and sentences in columns 5..7).
 import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { pipeline } from '../dist/index.node.js'
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { threads: { type: 'string' }, model: { type: 'string' } } })
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { threads: { type: 'string' }, model: { type: 'string' }, dtype: { type: 'string' } },
+})
 const [file] = positionals
 if (file === undefined) {
   process.stderr.write(
-    'usage: npm run measure:sts -- FILE [--threads N] [--model MODEL]\n  FILE: STS benchmark, tab-separated; column 5 the score, 6 and 7 the sentences\n',
+    'usage: npm run measure:sts -- FILE [--threads N] [--model MODEL] [--dtype int8]\n  FILE: STS benchmark, tab-separated; column 5 the score, 6 and 7 the sentences\n',
   )
   process.exit(2)
 }
@@ -17,7 +20,10 @@ const rows = (await readFile(file, 'utf8'))
   .map((line) => line.split('\t'))
   .filter((columns) => columns.length >= 7)
   .map((columns) => ({ score: Number(columns[4]), a: columns[5], b: columns[6].trimEnd() }))
-const embed = await pipeline('feature-extraction', values.model, values.threads === undefined ? {} : { threads: Number(values.threads) })
+const embed = await pipeline('feature-extraction', values.model, {
+  ...(values.threads !== undefined && { threads: Number(values.threads) }),
+  ...(values.dtype !== undefined && { dtype: values.dtype }),
+})
 
 const start = performance.now()
 const cosines = []

@@ -1,4 +1,4 @@
-// Kernels with asc, the worker as text, the host with esbuild, types with tsc. `--if-stale` builds only when a source is newer, and of the kernels only `simd` and `fast`; `--all` all four.
+// Kernels with asc, the worker as text, the host with esbuild, types with tsc. `--if-stale` builds only when a source is newer, and of the kernels not `debug`; `--all` all four.
 import { execFile } from 'node:child_process'
 import { access, chmod, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
@@ -25,8 +25,8 @@ const kernelSources = Math.max(await newest('assembly', /\.ts$/), await age('asc
 const hostSources = Math.max(kernelSources, await newest('src', /\.ts$/), await newest('scripts', /\.mjs$/), await age('package.json'))
 const ifStale = process.argv.includes('--if-stale')
 
-// To run, these two builds of the kernels are enough: a newcomer need not wait for those that only tests and benchmarks compare.
-const targets = ifStale && !process.argv.includes('--all') ? ['simd', 'fast'] : ['simd', 'dot', 'fast', 'debug']
+// To run, these builds of the kernels are enough: a newcomer need not wait for the one that only tests run.
+const targets = ifStale && !process.argv.includes('--all') ? ['simd', 'dot', 'fast'] : ['simd', 'dot', 'fast', 'debug']
 const asc = bin('assemblyscript/bin/asc.js')
 async function kernels() {
   await mkdir('build', { recursive: true })

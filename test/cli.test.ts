@@ -245,6 +245,22 @@ describe('bertlet tokenize', () => {
   })
 })
 
+describe('bertlet quantize', () => {
+  it('writes a folder that is loaded as it is, tokenizer included', async () => {
+    const to = path.join(folder, 'int8')
+    const { code, stdout } = await bertlet(['quantize', model, to, '--json'])
+    expect(code).toBe(0)
+    const { before, after } = JSON.parse(stdout) as { before: number; after: number }
+    // Positions stay float, and are much of so small a model.
+    expect(after).toBeLessThan(0.6 * before)
+    expect((await readdir(to)).sort()).toEqual(['config.json', 'model.safetensors', 'vocab.txt'])
+    const rows = jsonl<Row>((await bertlet(['embed', ...TEXTS, '--model', to])).stdout)
+    expect(floats(rows)).toEqual(floats(jsonl<Row>((await bertlet(['embed', ...TEXTS, '--model', model, '--dtype', 'int8'])).stdout)))
+    expect(floats(rows)).not.toEqual(await vectors(TEXTS))
+    expect((await bertlet(['quantize', model, to, '--dtype', 'int3'])).stderr).toMatch(/--dtype.*'int3' is invalid.*int8/)
+  })
+})
+
 describe('bertlet info and doctor', () => {
   it('info tells what the checkpoint holds', async () => {
     const { stdout } = await bertlet(['info', model, '--json'])

@@ -21,6 +21,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'src/engine/module.ts': ['src/graph', '@assemblyscript/loader'],
   'src/engine/build.ts': ['src/errors.ts', 'src/engine', 'build'],
   'src/engine/fast.ts': ['build'],
+  'src/engine/dot.ts': ['build'],
   'src/runtimes': ['src/errors.ts', 'src/engine/worker.ts', 'type:src/weights', 'node:'],
   'src/models': [
     'src/json.ts',

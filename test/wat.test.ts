@@ -32,6 +32,7 @@ describe('the emitted kernels', () => {
     expect(count(wat('simd'), 'relaxed')).toBe(0)
     expect(count(wat('dot'), 'relaxed_madd')).toBe(0)
     expect(count(wat('fast'), 'relaxed_madd')).toBeGreaterThan(20)
+    expect(count(wat('dot'), 'relaxed_dot')).toBeGreaterThanOrEqual(12)
   })
 
   it.each([
@@ -48,6 +49,19 @@ describe('the emitted kernels', () => {
       expect(count(body, 'v128.load')).toBeLessThanOrEqual(steps === 4 ? 24 : 10)
       expect(count(body, 'call')).toBe(0)
     }
+  })
+
+  it.each([
+    ['simd', 'i32x4.dot_i16x8_s', 32, 8, 16],
+    ['dot', 'i32x4.relaxed_dot_i8x16_i7x16_add_s', 12, 2, 6],
+  ])('int8 in %s: %s, with its loads and splats and nothing else from memory', (target, product, products, loadsOfB, splats) => {
+    const tiles = loops(wat(target)).filter((body) => count(body, product) === products)
+    expect(tiles).toHaveLength(1)
+    const [body] = tiles as [string]
+    expect(count(body, 'v128.load32_splat')).toBe(splats)
+    expect(count(body, 'v128.load')).toBe(splats + loadsOfB)
+    expect(count(body, 'v128.store')).toBe(0)
+    expect(count(body, 'call')).toBe(0)
   })
 
   it('take at most 14 KiB brotli each', () => {

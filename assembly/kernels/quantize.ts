@@ -26,8 +26,10 @@ export function panelBytes(k: i32): usize {
   return PANEL_HEAD + ((<usize>padded(k)) << 3)
 }
 
-/** Where adding it leaves a number below 2^22 rounded to a whole one, in the low bits. */
-const ROUND: f32 = 8388608
+// From memory: V8 makes a constant anew in every round of a loop. The largest step; what leaves a number below 2^22 whole in its low bits
+// when it is added; and those bits.
+const CONSTANTS = memory.data<f32>([127, 8388608])
+const BITS = memory.data<i32>([127])
 
 export function quantize(r: usize): void {
   const rows = dim(r, 0)
@@ -45,15 +47,24 @@ export function quantize(r: usize): void {
 function quantizeRow(x: usize, k: i32, y: usize): void {
   let low = v128.load32_splat(x)
   let high = low
+  let low2 = low
+  let high2 = low
   let odd = i32x4.splat(0)
-  const whole = (<usize>(k & ~3)) << 2
+  const whole = (<usize>(k & ~7)) << 2
   const end = (<usize>k) << 2
-  for (let j: usize = 0; j < whole; j += 16) {
+  for (let j: usize = 0; j < whole; j += 32) {
     const v = v128.load(x + j)
+    const w = v128.load(x + j, 16)
     low = f32x4.pmin(low, v)
     high = f32x4.pmax(high, v)
+    low2 = f32x4.pmin(low2, w)
+    high2 = f32x4.pmax(high2, w)
+    // Unordered with itself: a NaN.
     odd = v128.or(odd, f32x4.ne(v, v))
+    odd = v128.or(odd, f32x4.ne(w, w))
   }
+  low = f32x4.pmin(low, low2)
+  high = f32x4.pmax(high, high2)
   for (let j = whole; j < end; j += 4) {
     const v = v128.load32_splat(x + j)
     low = f32x4.pmin(low, v)
@@ -74,23 +85,31 @@ function quantizeRow(x: usize, k: i32, y: usize): void {
 
   const from = f32x4.splat(least)
   const by = f32x4.splat(inverse)
+  const most7 = v128.load32_splat(CONSTANTS)
+  const round = v128.load32_splat(CONSTANTS, 4)
+  const bits = v128.load32_splat(BITS)
   let j: usize = 0
   for (; j + 64 <= end; j += 64, y += 16) {
-    const a = i16x8.narrow_i32x4_s(steps(v128.load(x + j), from, by), steps(v128.load(x + j, 16), from, by))
-    const b = i16x8.narrow_i32x4_s(steps(v128.load(x + j, 32), from, by), steps(v128.load(x + j, 48), from, by))
+    const a = i16x8.narrow_i32x4_s(
+      steps(v128.load(x + j), from, by, most7, round, bits),
+      steps(v128.load(x + j, 16), from, by, most7, round, bits),
+    )
+    const b = i16x8.narrow_i32x4_s(
+      steps(v128.load(x + j, 32), from, by, most7, round, bits),
+      steps(v128.load(x + j, 48), from, by, most7, round, bits),
+    )
     v128.store(y, i8x16.narrow_i16x8_u(a, b))
   }
   if (j == end) return
   memory.fill(y, 0, ((end - j + 15) >> 4) << 2)
-  for (; j < end; j += 4, y++) store<u8>(y, <u8>i32x4.extract_lane(steps(v128.load32_splat(x + j), from, by), 0))
+  for (; j < end; j += 4, y++) store<u8>(y, <u8>i32x4.extract_lane(steps(v128.load32_splat(x + j), from, by, most7, round, bits), 0))
 }
 
 /** Four numbers as whole steps from `from`, 0..127. */
 // @ts-ignore: decorator
 @inline
-function steps(x: v128, from: v128, by: v128): v128 {
-  const t = f32x4.pmin(f32x4.mul(f32x4.sub(x, from), by), f32x4.splat(127))
-  return v128.and(f32x4.add(t, f32x4.splat(ROUND)), i32x4.splat(127))
+function steps(x: v128, from: v128, by: v128, most: v128, round: v128, bits: v128): v128 {
+  return v128.and(f32x4.add(f32x4.pmin(f32x4.mul(f32x4.sub(x, from), by), most), round), bits)
 }
 
 /**

@@ -21,6 +21,7 @@ import {
   outputOption,
   wholeFrom,
 } from './options.ts'
+import type { QuantizeOptions } from './quantize.ts'
 import type { SimilarityOptions } from './similarity.ts'
 import type { TokenizeOptions } from './tokenize.ts'
 import type { TrainTokenizerOptions } from './train-tokenizer.ts'
@@ -84,6 +85,14 @@ function createProgram(signal: AbortSignal): Command {
   info.argument('[model]', 'a folder, npm package, address or hub id, as --model')
   jsonOption(modelOptions(info))
   info.action(async (model: string | undefined, options: InfoOptions) => (await import('./info.ts')).info(model, options, signal))
+
+  const quantize = command('quantize', 'a checkpoint with its matrices in 8 bits, which bertlet and Hugging Face transformers load')
+  quantize.argument('<model>', 'a folder, npm package, address or hub id').argument('<output>', 'the folder it goes to')
+  quantize.addOption(new Option('--dtype <dtype>', 'what matrices are held in').choices(['int8']).default('int8'))
+  jsonOption(quantize)
+  quantize.action(async (model: string, output: string, options: QuantizeOptions) =>
+    (await import('./quantize.ts')).quantize(model, output, options, signal),
+  )
 
   const doctor = command('doctor', 'what this machine and runtime can do, what will be used, and why')
   jsonOption(modelOptions(doctor))

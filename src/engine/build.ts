@@ -6,7 +6,10 @@ import { emptyMemory, instantiateNow } from './module.ts'
 /** `exact`: the same bits on every engine. `fast`: one rounding a multiply-add where the engine has it; the same bits only on one engine. */
 export type Precision = 'exact' | 'fast'
 
-export type BuildName = 'simd' | 'fast'
+/** What the matrices are held in. */
+export type WeightDtype = 'f32' | 'int8'
+
+export type BuildName = 'simd' | 'dot' | 'fast'
 
 export interface Build {
   readonly name: BuildName
@@ -14,25 +17,33 @@ export interface Build {
   readonly module: WebAssembly.Module
 }
 
-const chosen = new Map<Precision, Build>()
-const compiling = new Map<Precision, Promise<Build>>()
+/** What is asked for: `dot` by exact int8. */
+type Wish = Precision | 'dot'
+const wishOf = (precision: Precision, dtype: WeightDtype): Wish => (precision === 'exact' && dtype === 'int8' ? 'dot' : precision)
 
-/** Compiles the build that this engine runs for a precision, once per process. */
-export function build(precision: Precision): Promise<Build> {
-  const present = compiling.get(precision)
+const chosen = new Map<Wish, Build>()
+const compiling = new Map<Wish, Promise<Build>>()
+
+/** Compiles the build that this engine runs for a precision and weights, once per process. */
+export function build(precision: Precision, dtype: WeightDtype = 'f32'): Promise<Build> {
+  const wish = wishOf(precision, dtype)
+  const present = compiling.get(wish)
   if (present) return present
-  const started = precision === 'fast' ? compileFast() : compileExact()
-  compiling.set(precision, started)
+  const started = wish === 'exact' ? compileExact() : compileRelaxed(wish)
+  compiling.set(wish, started)
   // What failed is tried again by the next who asks.
-  started.catch(() => compiling.delete(precision))
+  started.catch(() => compiling.delete(wish))
   return started
 }
 
 /** The same at once, for a model that is made and not loaded. */
-export function buildNow(precision: Precision): Build {
-  const present = chosen.get(precision)
+export function buildNow(precision: Precision, dtype: WeightDtype = 'f32'): Build {
+  const present = chosen.get(wishOf(precision, dtype))
   if (present) return present
-  if (precision === 'exact') return exactOf(new WebAssembly.Module(checked()))
+  if (precision === 'exact') {
+    const made = exactOf(new WebAssembly.Module(checked()))
+    return dtype === 'f32' ? made : { ...made, why: 'exact int8: a constructor cannot wait for other kernels; these give the same bits' }
+  }
   throw new BertletError(
     'invalid_argument',
     `precision: expected the kernels of 'fast' to be loaded, and a constructor cannot wait for them`,
@@ -64,31 +75,41 @@ function exactOf(module: WebAssembly.Module): Build {
   return made
 }
 
-async function compileFast(): Promise<Build> {
-  const made = await fastOrWhy()
+async function compileRelaxed(wish: 'fast' | 'dot'): Promise<Build> {
+  const made = await relaxedOrWhy(wish)
   const build: Build = typeof made === 'string' ? { ...(await compileExact()), why: made } : made
-  chosen.set('fast', build)
+  chosen.set(wish, build)
   return build
 }
 
-/** The `fast` build, or why `simd` runs in its place. */
-async function fastOrWhy(): Promise<Build | string> {
+const ASKED = {
+  fast: {
+    what: 'precision fast was asked for, but',
+    otherwise: 'exact instead',
+    why: 'as asked: multiply-adds of one rounding, which pass their self-test; bits may differ on another engine',
+  },
+  dot: {
+    what: 'exact int8:',
+    otherwise: 'plain SIMD gives the same bits',
+    why: 'exact int8: products of four bytes a lane, which pass their self-test; the bits are those of plain SIMD',
+  },
+} as const
+
+/** A build with relaxed instructions, or why `simd` runs in its place. */
+async function relaxedOrWhy(wish: 'fast' | 'dot'): Promise<Build | string> {
   // Who does not ask for it never loads its bytes.
-  const { default: bytes } = await import('./fast.ts')
-  if (!WebAssembly.validate(bytes)) return 'precision fast was asked for, but this engine has no relaxed SIMD: exact instead'
+  const { default: bytes } = await (wish === 'fast' ? import('./fast.ts') : import('./dot.ts'))
+  const { what, otherwise } = ASKED[wish]
+  if (!WebAssembly.validate(bytes)) return `${what} this engine has no relaxed SIMD: ${otherwise}`
   const module = await WebAssembly.compile(bytes)
-  return fastBuild(module, instantiateNow(module, emptyMemory()).selfTest())
+  return relaxedBuild(wish, module, instantiateNow(module, emptyMemory()).selfTest())
 }
 
-/** @internal What the self-test of the `fast` build decides. */
-export function fastBuild(module: WebAssembly.Module, failed: number): Build | string {
-  if (failed === 0)
-    return {
-      name: 'fast',
-      why: 'as asked: multiply-adds of one rounding, which pass their self-test; bits may differ on another engine',
-      module,
-    }
-  return `precision fast was asked for, but relaxed instruction ${failed} fails its self-test here: exact instead`
+/** @internal What the self-test of a build decides. */
+export function relaxedBuild(wish: 'fast' | 'dot', module: WebAssembly.Module, failed: number): Build | string {
+  const { what, otherwise, why } = ASKED[wish]
+  if (failed === 0) return { name: wish, why, module }
+  return `${what} relaxed instruction ${failed} fails its self-test here: ${otherwise}`
 }
 
 function checked(): Uint8Array<ArrayBuffer> {

@@ -6,7 +6,7 @@ import { words, type Dims } from '../graph/tensor.ts'
 import { verify } from '../graph/verify.ts'
 import type { Runtime } from '../runtimes/runtime.ts'
 import { alignUp } from './allocator.ts'
-import type { Precision } from './build.ts'
+import type { Precision, WeightDtype } from './build.ts'
 import { runOnCaller } from './caller.ts'
 import { Pool } from './pool.ts'
 import { Store } from './store.ts'
@@ -65,12 +65,12 @@ export class Engine {
     readonly threads: number,
   ) {}
 
-  static async create(threads: number, precision: Precision = 'exact'): Promise<Engine> {
-    return new Engine(await Store.create(precision), threads)
+  static async create(threads: number, precision: Precision = 'exact', dtype: WeightDtype = 'f32'): Promise<Engine> {
+    return new Engine(await Store.create(precision, dtype), threads)
   }
 
-  static createNow(threads: number, precision: Precision = 'exact'): Engine {
-    return new Engine(Store.createNow(precision), threads)
+  static createNow(threads: number, precision: Precision = 'exact', dtype: WeightDtype = 'f32'): Engine {
+    return new Engine(Store.createNow(precision, dtype), threads)
   }
 
   /** One more model works on the store: dispose() is for each of them. */

@@ -10,6 +10,10 @@ export interface Kernels {
   packRows(source: number, type: number, target: number, row0: number, rows: number, k: number, mode: number): void
   /** The inverse, to f32 rows. */
   unpackRows(source: number, target: number, row0: number, rows: number, k: number, mode: number): void
+  /** Converts rows of a file into a weight in 8 bits; rows of integers as they are, without their scales. */
+  quantizeRows(source: number, type: number, target: number, row0: number, rows: number, k: number): void
+  /** The values of a weight in 8 bits, to f32 rows. */
+  dequantizeRows(source: number, target: number, row0: number, rows: number, k: number): void
   /** Rows row0..rows-1 of a weight = deviation * normal, see assembly/random.ts. */
   fillNormal(
     target: number,
@@ -50,11 +54,13 @@ function kernelsOf(exports: Exports): Kernels {
     const value = exports[name] as number | WebAssembly.Global
     return Number(typeof value === 'object' ? value.value : value)
   }
-  const { run, packRows, unpackRows, fillNormal, selfTest } = exports as unknown as Kernels
+  const { run, packRows, unpackRows, quantizeRows, dequantizeRows, fillNormal, selfTest } = exports as unknown as Kernels
   return {
     run,
     packRows,
     unpackRows,
+    quantizeRows,
+    dequantizeRows,
     fillNormal,
     selfTest,
     base: constant('BASE'),

@@ -1,9 +1,9 @@
 import { FileType, Sync, TableMode } from '../../assembly/abi.ts'
 import { BertletError } from '../errors.ts'
-import type { Layout } from '../graph/tensor.ts'
+import { panel8Words, type Layout } from '../graph/tensor.ts'
 import type { Region } from '../graph/verify.ts'
 import { Allocator } from './allocator.ts'
-import { build, buildNow, type Build, type Precision } from './build.ts'
+import { build, buildNow, type Build, type Precision, type WeightDtype } from './build.ts'
 import { emptyMemory, instantiate, instantiateNow, MAX_BYTES, type Kernels } from './module.ts'
 
 const PAGE = 65536
@@ -47,14 +47,14 @@ export class Store {
     this.sync = this.allocate(Sync.Words * 4, 'the sync region')
   }
 
-  static async create(precision: Precision = 'exact'): Promise<Store> {
-    const [chosen, memory] = [await build(precision), emptyMemory()]
+  static async create(precision: Precision = 'exact', dtype: WeightDtype = 'f32'): Promise<Store> {
+    const [chosen, memory] = [await build(precision, dtype), emptyMemory()]
     const kernels = await instantiate(chosen.module, memory)
     return new Store(chosen, memory, kernels, new Allocator(kernels.base, MAX_BYTES))
   }
 
-  static createNow(precision: Precision = 'exact'): Store {
-    const [chosen, memory] = [buildNow(precision), emptyMemory()]
+  static createNow(precision: Precision = 'exact', dtype: WeightDtype = 'f32'): Store {
+    const [chosen, memory] = [buildNow(precision, dtype), emptyMemory()]
     const kernels = instantiateNow(chosen.module, memory)
     return new Store(chosen, memory, kernels, new Allocator(kernels.base, MAX_BYTES))
   }
@@ -162,7 +162,8 @@ export class Store {
   /** Converts `rows` rows of a file, at `source` in this memory, into a weight's layout. */
   pack(weight: Weight, type: FileType, source: number, row0: number, rows: number): void {
     const { k, mode } = packing(weight)
-    this.kernels.packRows(source, type, weight.address, row0, rows, k, mode)
+    if (mode === TableMode.Panel8) this.kernels.quantizeRows(source, type, weight.address, row0, rows, k)
+    else this.kernels.packRows(source, type, weight.address, row0, rows, k, mode)
   }
 
   /** A weight's values as f32 rows, copied out. */
@@ -172,7 +173,8 @@ export class Store {
     if (mode === TableMode.Rows) return this.view(Float32Array, address, n * k).slice()
     const values = new Float32Array(n * k)
     this.inPieces(name, n, k, (target, row0, rows) => {
-      this.kernels.unpackRows(address, target, row0, rows, k, mode)
+      if (mode === TableMode.Panel8) this.kernels.dequantizeRows(address, target, row0, rows, k)
+      else this.kernels.unpackRows(address, target, row0, rows, k, mode)
       values.set(this.view(Float32Array, target, rows * k), row0 * k)
     })
     return values
@@ -207,6 +209,40 @@ export class Store {
     }
   }
 
+  /** Numbers of a file, at `source` in this memory, as f32. */
+  floats(type: FileType, source: number, count: number): Float32Array<ArrayBuffer> {
+    const target = this.allocate(count * 4, 'converted numbers')
+    try {
+      this.kernels.packRows(source, type, target, 0, 1, count, TableMode.Rows)
+      return this.view(Float32Array, target, count).slice()
+    } finally {
+      this.release(target)
+    }
+  }
+
+  /** Sets the scales of a weight in 8 bits: one for each row, or one for all. */
+  writeScales({ address, shape: [n, k], layout }: Weight, scales: Float32Array): void {
+    if (layout !== 'panel8') throw new BertletError('internal', 'scales for a weight of floats')
+    const words = this.view(Float32Array, address, panel8Words(n!, k!))
+    for (let row = 0; row < n!; row++) words[panel8Words(row & ~7, k!) + (row & 7)] = scales[scales.length === 1 ? 0 : row]!
+  }
+
+  /** The integers of a weight in 8 bits, in rows, and the scale of each. */
+  readInt8(name: string): { integers: Int8Array<ArrayBuffer>; scales: Float32Array<ArrayBuffer> } {
+    const { address, shape } = this.get(name)
+    const [n, k] = shape as [number, number]
+    const heads = this.view(Float32Array, address, panel8Words(n, k))
+    const bytes = this.view(Int8Array, address, panel8Words(n, k) * 4)
+    const [integers, scales] = [new Int8Array(n * k), new Float32Array(n)]
+    for (let row = 0; row < n; row++) {
+      const head = panel8Words(row & ~7, k) + (row & 7)
+      scales[row] = heads[head]!
+      const from = (head + 16) * 4
+      for (let j = 0; j < k; j++) integers[row * k + j] = bytes[from + (j >> 2) * 32 + (j & 3)]!
+    }
+    return { integers, scales }
+  }
+
   /** Fills rows row0.. of a weight with normal values of a seed and a stream; they do not depend on its layout. */
   fillNormal(
     weight: Weight,
@@ -215,9 +251,16 @@ export class Store {
     const { n, k, mode } = packing(weight)
     // In pieces: an engine that has begun a call in quick code goes on in it to the end, and only the next call gets the good code.
     const [high, piece] = [Math.floor(seed / 0x100000000), Math.max(1, Math.floor(65536 / k))]
+    const quantized = mode === TableMode.Panel8
+    const rows = quantized ? this.allocate(piece * k * 4, `fresh rows of ${weight.name}`) : weight.address
     for (let row = row0; row < n; row += piece) {
-      this.kernels.fillNormal(weight.address, row, Math.min(row + piece, n), k, mode, seed | 0, high, stream, deviation)
+      const end = Math.min(row + piece, n)
+      // Rows count from a weight's start.
+      const start = quantized ? rows - row * k * 4 : rows
+      this.kernels.fillNormal(start, row, end, k, quantized ? TableMode.Rows : mode, seed | 0, high, stream, deviation)
+      if (quantized) this.pack(weight, FileType.F32, rows, row, end - row)
     }
+    if (quantized) this.release(rows)
   }
 
   get live(): boolean {
@@ -243,12 +286,13 @@ function packing({ shape, layout }: Pick<Weight, 'shape' | 'layout'>): { n: numb
   return {
     n: shape.slice(0, -1).reduce((product, size) => product * size, 1),
     k,
-    mode: layout === 'panel' ? TableMode.Panel : TableMode.Rows,
+    mode: layout === 'panel' ? TableMode.Panel : layout === 'panel8' ? TableMode.Panel8 : TableMode.Rows,
   }
 }
 
 /** Resident bytes of a weight. */
 export function weightBytes(spec: Pick<WeightSpec, 'shape' | 'layout'>): number {
   const { n, k } = packing(spec)
+  if (spec.layout === 'panel8') return panel8Words(n, k) * 4
   return (spec.layout === 'panel' ? Math.ceil(n / 8) * 8 : n) * k * 4
 }

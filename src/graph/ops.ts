@@ -32,6 +32,7 @@ const PACKED = 4096
 export function linear(g: Graph, x: Tensor, w: Tensor, b: Tensor | null, { heads = 0, scale = 1 } = {}): Tensor {
   const [m, k] = [rows(x), width(x)]
   const n = w.shape[0]!
+  if (w.layout === 'panel8') return linearInt8(g, x, w, b, heads)
   const panel = w.layout === 'panel'
   const blocks = Math.max(heads, 1)
   const y = heads > 0 ? g.value([heads, m, n / heads], 'heads') : g.value([m, n])
@@ -70,6 +71,20 @@ export function linear(g: Graph, x: Tensor, w: Tensor, b: Tensor | null, { heads
   })
   return y
 }
+
+/** The same over integers: x in 7 bits by rows, once for all who read it. Frozen: no gradient. */
+function linearInt8(g: Graph, x: Tensor, w: Tensor, b: Tensor | null, heads: number): Tensor {
+  const [m, k, n] = [rows(x), width(x), w.shape[0]!]
+  let q = g.nodes.find(({ op, operands }) => op === Op.Quantize && operands[0] === x)?.operands[1]
+  if (!q) g.add({ op: Op.Quantize, mode: 0, dims: [m, k], operands: [x, (q = g.value([m, k], 'rows7'))], floats: [] })
+  const y = heads > 0 ? g.value([heads, m, n / heads], 'heads') : g.value([m, n])
+  g.add({ op: Op.GemmInt8, mode: 0, dims: [m, n, k, n / Math.max(heads, 1)], operands: [q, w, b, y], floats: [], output: y })
+  return y
+}
+
+/** How a table that is looked up lies. */
+const tableMode = ({ layout }: Tensor): TableMode =>
+  layout === 'panel' ? TableMode.Panel : layout === 'panel8' ? TableMode.Panel8 : TableMode.Rows
 
 /** y = act(x), elementwise. What is kept for the backward pass is act'(x), in the place of x; fusing drops it. */
 export function activation(g: Graph, x: Tensor, kind: Activation): Tensor {
@@ -148,10 +163,9 @@ export function embedding(
   const t = rows(ids)
   const h = width(word)
   const y = g.value([t, h])
-  const wordMode = word.layout === 'panel' ? TableMode.Panel : TableMode.Rows
   g.add({
     op: Op.Embedding,
-    mode: wordMode,
+    mode: tableMode(word),
     dims: [t, h, rows(word), rows(position), rows(type)],
     operands: [ids, types, positions, word, type, position, null, null, y],
     floats: [0],
@@ -165,7 +179,7 @@ export function embedding(
         into(table, (dtable) =>
           graph.add({
             op: Op.Scatter,
-            mode: table.layout === 'panel' ? TableMode.Panel : TableMode.Rows,
+            mode: tableMode(table),
             dims: [t, h, rows(table), table === word && padding !== null ? padding + 1 : 0],
             operands: [dy, index, dtable],
             floats: [],

@@ -3,9 +3,11 @@ import { Activation } from '../../assembly/abi.ts'
 import type { Graph } from '../graph/graph.ts'
 import { activation, add, attention, context, dropoutMaps, embedding, gather, layerNorm, linear, scores, softmax } from '../graph/ops.ts'
 import { OFFSETS, SEQUENCES, TOKENS, type Tensor } from '../graph/tensor.ts'
+import type { WeightDtype } from '../engine/build.ts'
 import type { BertConfig, HiddenAct } from './config.ts'
 import type { Dropout } from './dropout.ts'
 import type { AttentionImplementation } from './options.ts'
+import { residentLayout } from './parameters.ts'
 
 /** Names of the inputs that a packed batch fills. */
 export const INPUTS = {
@@ -24,6 +26,8 @@ export const INPUTS = {
 /** How a store holds the trunk: the word table lies as a panel where a head multiplies by it. */
 export interface TrunkLayout {
   readonly wordTable: 'rows' | 'panel'
+  /** What its matrices are held in. */
+  readonly dtype?: WeightDtype
 }
 
 export interface Encoded {
@@ -50,14 +54,16 @@ export class Parameters {
   constructor(
     private readonly g: Graph,
     private readonly place = '',
+    private readonly dtype?: WeightDtype,
   ) {}
 
   weight(name: string, n: number, k: number): Tensor {
-    return this.g.parameter(`${this.place}${name}.weight`, [n, k], 'panel')
+    return this.table(name, n, k, 'panel')
   }
 
   table(name: string, n: number, k: number, layout: 'rows' | 'panel' = 'rows'): Tensor {
-    return this.g.parameter(`${this.place}${name}.weight`, [n, k], layout)
+    const held = residentLayout({ name: `${name}.weight`, layout }, this.dtype)
+    return this.g.parameter(`${this.place}${name}.weight`, [n, k], held)
   }
 
   vector(name: string, n: number): Tensor {
@@ -75,8 +81,8 @@ export class Parameters {
 }
 
 /** The word table, as embeddings and tied decoders share it. */
-export function wordTable(g: Graph, config: BertConfig, { wordTable: layout }: TrunkLayout): Tensor {
-  return new Parameters(g).table('embeddings.word_embeddings', config.vocab_size, config.hidden_size, layout)
+export function wordTable(g: Graph, config: BertConfig, { wordTable: layout, dtype }: TrunkLayout): Tensor {
+  return new Parameters(g, '', dtype).table('embeddings.word_embeddings', config.vocab_size, config.hidden_size, layout)
 }
 
 export interface TrunkOptions {
@@ -97,7 +103,7 @@ export function bert(
   { embeds = false, firstOnly = false, ...options }: TrunkOptions = {},
 ): Encoded {
   const { drop } = options
-  const p = new Parameters(g)
+  const p = new Parameters(g, '', trunk.dtype)
   const h = config.hidden_size
   const offsets = g.input(INPUTS.offsets, [OFFSETS])
 
@@ -118,7 +124,7 @@ export function bert(
     const x = hidden.at(-1)!
     const only = firstOnly && layer === config.num_hidden_layers - 1
     const { output, probabilities } = g.segment(() =>
-      encoderLayer(g, config, `encoder.layer.${layer}`, x, offsets, { ...options, firstOnly: only }),
+      encoderLayer(g, config, `encoder.layer.${layer}`, x, offsets, { ...options, firstOnly: only, dtype: trunk.dtype }),
     )
     hidden.push(output)
     if (probabilities) attentions.push(probabilities)
@@ -129,6 +135,8 @@ export function bert(
 type LayerConfig = Pick<BertConfig, 'hidden_size' | 'num_attention_heads' | 'intermediate_size' | 'hidden_act' | 'layer_norm_eps'> &
   Partial<Pick<BertConfig, 'hidden_dropout_prob' | 'attention_probs_dropout_prob'>>
 
+type LayerOptions = Pick<TrunkOptions, 'drop' | 'attention' | 'firstOnly'> & { readonly dtype?: WeightDtype | undefined }
+
 /** One layer: self-attention, residual, feed-forward, residual. x [T][H]; what follows the attention is row by row, so rows can be left out. */
 export function encoderLayer(
   g: Graph,
@@ -136,9 +144,9 @@ export function encoderLayer(
   name: string,
   x: Tensor,
   offsets: Tensor,
-  { drop, attention: kind = 'sdpa', firstOnly = false }: Pick<TrunkOptions, 'drop' | 'attention' | 'firstOnly'> = {},
+  { drop, attention: kind = 'sdpa', firstOnly = false, dtype }: LayerOptions = {},
 ): { output: Tensor; probabilities: Tensor | undefined } {
-  const p = new Parameters(g)
+  const p = new Parameters(g, '', dtype)
   const { hidden_size: h, num_attention_heads: heads, intermediate_size: wide } = config
   const dense = (part: string, input: Tensor, n: number, k: number, split = 0): Tensor =>
     linear(g, input, p.weight(`${name}.${part}`, n, k), p.vector(`${name}.${part}.bias`, n), { heads: split })

@@ -6,7 +6,8 @@ import { BertConfig } from './config.ts'
 import { headParameters, type Head } from './heads.ts'
 import { readConfig, trunkLayout } from './load.ts'
 import { checkLoadOptions, withLabels, type LoadOptions } from './options.ts'
-import { trunkParameters } from './parameters.ts'
+import { residentLayout, trunkParameters } from './parameters.ts'
+import { resolveDtype } from './quantization.ts'
 import { openSource, type ModelSource } from './source.ts'
 import { headVariant, inferenceGraph } from './variant.ts'
 
@@ -21,12 +22,13 @@ export interface Estimate {
 
 /** The bytes that a model takes, by the same planner that will lay it out; only the config is read. */
 export async function estimate(from: ModelSource | BertConfig, head: Head, options: LoadOptions): Promise<Estimate> {
-  const { budget, attention, precision } = checkLoadOptions(options)
+  const { budget, attention, precision, dtype: asked } = checkLoadOptions(options)
   const { threads } = resolveThreads(options.threads)
   const read = from instanceof BertConfig ? from : await readConfig(openSource(from, options), options.signal)
   const config = withLabels(read, options)
-  const trunk = trunkLayout(head, config)
-  const engine = await Engine.create(0, precision)
+  const { dtype } = resolveDtype(config, asked)
+  const trunk = trunkLayout(head, config, dtype)
+  const engine = await Engine.create(0, precision, dtype)
   try {
     const { base, tile } = engine.store.kernels
     const longest = Math.min(budget, config.max_position_embeddings)
@@ -35,7 +37,7 @@ export async function estimate(from: ModelSource | BertConfig, head: Head, optio
     const variant = headVariant({ head, config, trunk, place: '', poolerPlace: '' }, attention, {})
     const plan = lower(inferenceGraph(variant), bound, tile, () => 0)
     const weights = [...trunkParameters(config, trunk), ...headParameters(head, config)].reduce(
-      (sum, { shape, layout }) => sum + weightBytes({ shape, layout: layout === 'panel' ? 'panel' : 'rows' }),
+      (sum, spec) => sum + weightBytes({ shape: spec.shape, layout: residentLayout(spec, dtype) }),
       0,
     )
     const arena = runBytes(plan, threads)

@@ -1,4 +1,5 @@
 import { Engine, resolveThreads } from '../engine/engine.ts'
+import type { WeightDtype } from '../engine/build.ts'
 import type { Weight } from '../engine/store.ts'
 import { BertletError, checkOptions, expected, Words } from '../errors.ts'
 import type { JsonObject } from '../json.ts'
@@ -19,7 +20,8 @@ import {
   type LoadOptions,
   type RunOptions,
 } from './options.ts'
-import { trunkParameters, type ParameterSpec } from './parameters.ts'
+import { residentLayout, trunkParameters, type ParameterSpec } from './parameters.ts'
+import { resolveDtype } from './quantization.ts'
 import { openSource, SOURCE_OPTIONS, type ModelSource } from './source.ts'
 import { StoreSink } from './store-sink.ts'
 
@@ -37,6 +39,7 @@ interface LoadedParts {
   readonly poolerPlace: string
   readonly specs: readonly PlacedSpec[]
   readonly threadsWhy: string
+  readonly dtypeWhy: string
   readonly attention: AttentionImplementation
   readonly budget: number
   /** Tensors of the file that the model has no use for. */
@@ -87,18 +90,32 @@ export class Loaded {
 
 /** Reads the config, plans the weights' memory, checks the file against it and streams it in. */
 export async function load(from: ModelSource, head: Head, options: LoadOptions = {}): Promise<Loaded> {
-  const { budget, attention, precision } = checkLoadOptions(options)
+  const { budget, attention, precision, dtype: asked } = checkLoadOptions(options)
   const { signal } = options
   signal?.throwIfAborted()
   const source = openSource(from, options)
   const config = withLabels(await readConfig(source, signal), options)
+  const { dtype, why: dtypeWhy } = resolveDtype(config, asked)
   const { threads, why } = resolveThreads(options.threads)
-  const engine = await Engine.create(threads, precision)
+  const engine = await Engine.create(threads, precision, dtype)
   try {
-    const trunk = trunkLayout(head, config)
+    const trunk = trunkLayout(head, config, dtype)
     const specs = place([...trunkParameters(config, trunk), ...headParameters(head, config)], '')
-    const { unexpected, missing } = await stream(source, engine, config, specs, options)
-    const common = { name: source.name, head, config, engine, trunk, place: '', poolerPlace: '', specs, threadsWhy: why, attention, budget }
+    const { unexpected, missing } = await stream(source, engine, config, specs, dtype, options)
+    const common = {
+      name: source.name,
+      head,
+      config,
+      engine,
+      trunk,
+      place: '',
+      poolerPlace: '',
+      specs,
+      threadsWhy: why,
+      dtypeWhy,
+      attention,
+      budget,
+    }
     return new Loaded({ ...common, unexpected, initialized: missing })
   } catch (error) {
     await engine.dispose()
@@ -110,7 +127,7 @@ export async function load(from: ModelSource, head: Head, options: LoadOptions =
 export function make(values: BertConfig | JsonObject, head: Head, options: RunOptions = {}): Loaded {
   const loaded = weightless(values, head, options)
   const { engine, specs, config } = loaded
-  hold(engine, specs)
+  hold(engine, specs, options.dtype)
   fill(engine, specs, config, options.seed)
   return loaded
 }
@@ -118,13 +135,27 @@ export function make(values: BertConfig | JsonObject, head: Head, options: RunOp
 /** A model whose weights are not in its memory: to tell what it would take. */
 export function weightless(values: BertConfig | JsonObject, head: Head, options: RunOptions = {}): Loaded {
   checkOptions(head.architecture, options, RUN_OPTIONS)
-  const { budget, attention, precision } = checkRunOptions(options)
+  const { budget, attention, precision, dtype = 'f32' } = checkRunOptions(options)
   const config = values instanceof BertConfig ? values : new BertConfig(values)
   const { threads, why } = resolveThreads(options.threads)
-  const engine = Engine.createNow(threads, precision)
-  const trunk = trunkLayout(head, config)
+  const dtypeWhy = dtype === 'f32' ? 'the default: the numbers of the reference' : 'as asked: matrices in 8 bits, activations in 7'
+  const engine = Engine.createNow(threads, precision, dtype)
+  const trunk = trunkLayout(head, config, dtype)
   const specs = place([...trunkParameters(config, trunk), ...headParameters(head, config)], '')
-  const common = { name: 'fresh', head, config, engine, trunk, place: '', poolerPlace: '', specs, threadsWhy: why, attention, budget }
+  const common = {
+    name: 'fresh',
+    head,
+    config,
+    engine,
+    trunk,
+    place: '',
+    poolerPlace: '',
+    specs,
+    threadsWhy: why,
+    dtypeWhy,
+    attention,
+    budget,
+  }
   return new Loaded({ ...common, unexpected: [], initialized: specs.map(({ name }) => name) })
 }
 
@@ -136,6 +167,7 @@ export async function attach(base: Loaded, head: Head, from: ModelSource | undef
   const own = source && (await readConfig(source, options.signal))
   const config = headConfig(base.config, own, options)
   const engine = base.engine.retain()
+  const { dtype } = base.trunk
   const poolerInTrunk = base.specs.some(({ held }) => held === `${base.poolerPlace}pooler.dense.weight`)
   const name = `head${nextId}/`
   const trunk = base.specs.filter(({ name }) => /^(embeddings|encoder)\./.test(name) || (name.startsWith('pooler.') && head.pooler))
@@ -143,15 +175,15 @@ export async function attach(base: Loaded, head: Head, from: ModelSource | undef
   const specs = place(wanted, name)
   const held: PlacedSpec[] = []
   try {
-    hold(engine, trunk, held)
+    hold(engine, trunk, dtype, held)
     let initialized: readonly string[]
-    if (source !== undefined) initialized = (await stream(source, engine, config, specs, options, held)).missing
+    if (source !== undefined) initialized = (await stream(source, engine, config, specs, dtype, options, held)).missing
     else {
-      hold(engine, specs, held)
+      hold(engine, specs, dtype, held)
       fill(engine, specs, config, options.seed)
       initialized = specs.map((spec) => spec.name)
     }
-    const { threadsWhy, attention, budget } = base
+    const { threadsWhy, dtypeWhy, attention, budget } = base
     const poolerPlace = poolerInTrunk ? base.poolerPlace : name
     const common = {
       name: source?.name ?? base.name,
@@ -162,6 +194,7 @@ export async function attach(base: Loaded, head: Head, from: ModelSource | undef
       place: name,
       poolerPlace,
       threadsWhy,
+      dtypeWhy,
       attention,
       budget,
     }
@@ -172,7 +205,8 @@ export async function attach(base: Loaded, head: Head, from: ModelSource | undef
   }
 }
 
-export const trunkLayout = (head: Head, config: BertConfig): TrunkLayout => ({
+export const trunkLayout = (head: Head, config: BertConfig, dtype: WeightDtype = 'f32'): TrunkLayout => ({
+  dtype,
   wordTable: head.decodes && config.tie_word_embeddings ? 'panel' : 'rows',
 })
 
@@ -180,9 +214,9 @@ const place = (specs: readonly ParameterSpec[], before: string): PlacedSpec[] =>
   specs.map((spec) => ({ ...spec, held: `${before}${spec.name}` }))
 
 /** Reserves the weights, or holds those that are there; `held` tells how far it came. */
-function hold(engine: Engine, specs: readonly PlacedSpec[], held: PlacedSpec[] = []): Weight[] {
+function hold(engine: Engine, specs: readonly PlacedSpec[], dtype: WeightDtype | undefined, held: PlacedSpec[] = []): Weight[] {
   return specs.map((spec) => {
-    const weight = engine.store.hold({ name: spec.held, shape: spec.shape, layout: spec.layout === 'panel' ? 'panel' : 'rows' })
+    const weight = engine.store.hold({ name: spec.held, shape: spec.shape, layout: residentLayout(spec, dtype) })
     held.push(spec)
     return weight
   })
@@ -198,13 +232,19 @@ async function stream(
   engine: Engine,
   config: BertConfig,
   specs: readonly PlacedSpec[],
+  dtype: WeightDtype | undefined,
   options: LoadOptions,
   held: PlacedSpec[] = [],
 ): Promise<{ unexpected: readonly string[]; missing: readonly string[] }> {
-  const sink = new StoreSink(engine, () => new Map(hold(engine, specs, held).map((weight, i) => [specs[i]!.name, weight])))
+  const sink = new StoreSink(engine, () => new Map(hold(engine, specs, dtype, held).map((weight, i) => [specs[i]!.name, weight])))
   const { signal, progress_callback: progress, initialize_missing: allowMissing = false } = options
   try {
-    const { unexpected, missing } = await loadTensors(source, specs, sink, { signal, progress, allowMissing })
+    const { unexpected, missing } = await loadTensors(
+      source,
+      dtype === 'int8' ? specs.map((spec) => ({ ...spec, int8: residentLayout(spec, dtype) === 'panel8' })) : specs,
+      sink,
+      { signal, progress, allowMissing },
+    )
     fill(
       engine,
       specs.filter(({ name }) => missing.includes(name)),

@@ -1,4 +1,5 @@
 import { Callable } from '../callable.ts'
+import type { WeightDtype } from '../engine/build.ts'
 import { currentRuntime, type Program } from '../engine/engine.ts'
 import { BertletError, checkOptions, expected } from '../errors.ts'
 import type { Dims } from '../graph/tensor.ts'
@@ -26,7 +27,7 @@ export interface ModelInfo {
   readonly architecture: string
   readonly runtime: string
   readonly build: { readonly name: string; readonly why: string }
-  readonly dtype: { readonly name: 'f32'; readonly why: string }
+  readonly dtype: { readonly name: WeightDtype; readonly why: string }
   readonly threads: { readonly count: number; readonly why: string }
   readonly attention: { readonly name: AttentionImplementation; readonly why: string }
   readonly tile: { readonly name: string; readonly why: string }
@@ -188,7 +189,7 @@ export abstract class BertPreTrainedModel extends Callable {
 
   /** What runs, and why each was chosen. */
   info(): ModelInfo {
-    const { name, specs, threadsWhy, attention, unexpected, initialized, engine } = this.loaded
+    const { name, specs, threadsWhy, dtypeWhy, attention, unexpected, initialized, engine, trunk } = this.loaded
     const { store, threads, arenaBytes } = engine
     this.loaded.assertLive()
     const { mc, kc, mr, nr } = store.kernels.tile
@@ -197,7 +198,7 @@ export abstract class BertPreTrainedModel extends Callable {
       architecture: this.loaded.head.architecture,
       runtime: currentRuntime().name,
       build: { name: store.build.name, why: store.build.why },
-      dtype: { name: 'f32', why: 'the default: the numbers of the reference' },
+      dtype: { name: trunk.dtype ?? 'f32', why: dtypeWhy },
       threads: { count: threads, why: threadsWhy },
       attention: { name: attention, why: attention === 'sdpa' ? 'fused; a call with output_attentions runs eager' : 'as asked' },
       tile: { name: `${mr}x${nr}`, why: `what fits the registers; blocks of ${mc} rows and ${kc} columns fit the cache` },

@@ -1,3 +1,5 @@
+import type { WeightDtype } from '../engine/build.ts'
+import type { Layout } from '../graph/tensor.ts'
 import type { TrunkLayout } from './bert.ts'
 import type { BertConfig } from './config.ts'
 
@@ -17,6 +19,16 @@ export interface ParameterSpec {
   readonly copies?: readonly string[]
   /** Why it has its shape, for the message about a file that has another; config.json as a whole by default. */
   readonly why?: string
+}
+
+export const WORDS = 'embeddings.word_embeddings.weight'
+/** Heads that score a few labels keep f32: they are small, and what they say is the answer. */
+const LABELS = /^(classifier|qa_outputs|cls\.seq_relationship)\./
+
+/** How a parameter lies in memory. int8 is for matrices that multiply and the word table. */
+export function residentLayout({ name, layout }: Pick<ParameterSpec, 'name' | 'layout'>, dtype: WeightDtype = 'f32'): Layout {
+  if (dtype === 'int8' && (name === WORDS || (layout === 'panel' && !LABELS.test(name)))) return 'panel8'
+  return layout === 'panel' ? 'panel' : 'rows'
 }
 
 /** The parameters of the trunk, embeddings and encoder, in the order of Hugging Face transformers. */

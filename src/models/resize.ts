@@ -16,6 +16,13 @@ export async function resizeVocabulary(loaded: Loaded, vocab_size: number, seed:
       'Dispose of them first, and make them again from the resized model',
     )
   }
+  if (loaded.trunk.dtype === 'int8') {
+    throw new BertletError(
+      'unsupported',
+      'resizeTokenEmbeddings: expected weights in f32, got int8',
+      'Load with dtype f32, resize, save, and quantise that',
+    )
+  }
   await engine.exclusively(async () => {
     const { store } = engine
     const { pad_token_id: pad } = config

@@ -1,10 +1,13 @@
 // Writing a checkpoint folder that Hugging Face transformers loads unchanged.
 import { currentRuntime } from '../engine/engine.ts'
 import { expected } from '../errors.ts'
+import { scaleName } from '../weights/load.ts'
 import { toHuggingFace } from '../weights/names.ts'
 import { writeSafetensors, type TensorToWrite } from '../weights/safetensors.ts'
 import type { Sink } from '../weights/sink.ts'
-import type { Loaded } from './load.ts'
+import type { Loaded, PlacedSpec } from './load.ts'
+import { WORDS } from './parameters.ts'
+import { int8Fields, withoutQuantization } from './quantization.ts'
 
 /** A folder's path, or whatever takes files. */
 export type Target = string | Sink
@@ -15,23 +18,46 @@ export function openSink(to: Target): Sink {
   throw expected('savePretrained', 'the path of a folder, or an object with write(name, pieces)', to)
 }
 
-/** config.json and model.safetensors, under Hugging Face's names, in F32. */
+/** config.json and model.safetensors, under Hugging Face's names: F32, or int8 as compressed-tensors has it. */
 export async function saveModel(loaded: Loaded, architecture: string, to: Target): Promise<void> {
   const sink = openSink(to)
   const { head, config, engine, specs } = loaded
   const prefix = head.architecture === 'BertModel' ? '' : 'bert.'
-  const bytesOf = (held: string) => (): Uint8Array => new Uint8Array(engine.store.read(held).buffer)
-  const tensors = specs.flatMap(({ name, copies = [], shape, held }) =>
-    [name, ...copies].map((each): TensorToWrite => ({ name: toHuggingFace(each, prefix), dtype: 'F32', shape, data: bytesOf(held) })),
+  const tensors = specs.flatMap((spec) =>
+    [spec.name, ...(spec.copies ?? []), ...decoderOf(loaded, spec)].flatMap((name) => tensorsOf(loaded, spec, toHuggingFace(name, prefix))),
   )
   // `torch_dtype` is the older name: one must not contradict the other.
-  const { torch_dtype: _, ...fields } = config.toJSON()
-  const text = `${JSON.stringify({ ...fields, architectures: [architecture], dtype: 'float32' }, null, 2)}\n`
+  const { torch_dtype: _, ...fields } = withoutQuantization(config.toJSON())
+  const quantized = loaded.trunk.dtype === 'int8' ? int8Fields(floatModules(loaded)) : {}
+  const text = `${JSON.stringify({ ...fields, architectures: [architecture], dtype: 'float32', ...quantized }, null, 2)}\n`
   await engine.exclusively(async () => {
     await sink.write('config.json', [new TextEncoder().encode(text)])
     await sink.write('model.safetensors', writeSafetensors(tensors))
   })
 }
+
+/** A parameter as a file has it: its values, or integers and their scales. */
+function tensorsOf({ engine: { store } }: Loaded, { held, shape }: PlacedSpec, name: string): TensorToWrite[] {
+  if (store.get(held).layout !== 'panel8') {
+    return [{ name, dtype: 'F32', shape, data: () => new Uint8Array(store.read(held).buffer) }]
+  }
+  return [
+    { name, dtype: 'I8', shape, data: () => new Uint8Array(store.readInt8(held).integers.buffer) },
+    { name: scaleName(name), dtype: 'F32', shape: [shape[0]!, 1], data: () => new Uint8Array(store.readInt8(held).scales.buffer) },
+  ]
+}
+
+/** Hugging Face ties no decoder to words in integers: it wants both. */
+function decoderOf({ head, config, trunk }: Loaded, { name }: PlacedSpec): string[] {
+  const both = trunk.dtype === 'int8' && head.decodes && config.tie_word_embeddings && name === WORDS
+  return both ? ['cls.predictions.decoder.weight'] : []
+}
+
+/** Matrices that stay float, as modules. */
+const floatModules = ({ specs, engine: { store } }: Loaded): string[] =>
+  specs
+    .filter(({ layout, held }) => layout === 'panel' && store.get(held).layout === 'panel')
+    .map(({ name }) => name.replace(/\.weight$/, ''))
 
 /** What has files of its own to save: a tokenizer. */
 export interface WithFiles {

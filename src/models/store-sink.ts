@@ -1,7 +1,8 @@
 import { FileType } from '../../assembly/abi.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { Weight } from '../engine/store.ts'
-import type { FloatDtype, WeightSink } from '../weights/load.ts'
+import { expected } from '../errors.ts'
+import { scaleName, type RowDtype, type WeightSink } from '../weights/load.ts'
 
 /** Packs file rows, read straight into a window of wasm memory, into the resident layout. Weights are reserved when the file has been checked. */
 export class StoreSink implements WeightSink {
@@ -20,8 +21,22 @@ export class StoreSink implements WeightSink {
     return store.view(Uint8Array, this.window, bytes)
   }
 
-  rows(name: string, dtype: FloatDtype, row0: number, rows: number, bytes: Uint8Array): void {
-    this.engine.store.pack(this.weights!.get(name)!, FILE_TYPES[dtype], bytes.byteOffset, row0, rows)
+  rows(name: string, dtype: RowDtype, row0: number, rows: number, bytes: Uint8Array): void {
+    const weight = this.weights!.get(name)
+    if (weight === undefined) return this.scales(name, dtype, bytes)
+    this.engine.store.pack(weight, FILE_TYPES[dtype], bytes.byteOffset, row0, rows)
+  }
+
+  /** The scales of a weight of integers: one for each row, or one for all. */
+  private scales(name: string, dtype: RowDtype, bytes: Uint8Array): void {
+    const [, weight] = [...this.weights!].find(([each]) => name === scaleName(each))!
+    const { store } = this.engine
+    const values = store.floats(FILE_TYPES[dtype], bytes.byteOffset, bytes.length / (dtype === 'F32' ? 4 : 2))
+    values.forEach((value, row) => {
+      if (!(value > 0 && value < Infinity))
+        throw expected(`tensor ${name}: the scale of row ${row}`, 'a finite number above 0', value, undefined, 'invalid_file')
+    })
+    store.writeScales(weight, values)
   }
 
   close(): void {
@@ -30,4 +45,4 @@ export class StoreSink implements WeightSink {
   }
 }
 
-const FILE_TYPES: Readonly<Record<FloatDtype, FileType>> = { F32: FileType.F32, F16: FileType.F16, BF16: FileType.BF16 }
+const FILE_TYPES: Readonly<Record<RowDtype, FileType>> = { F32: FileType.F32, F16: FileType.F16, BF16: FileType.BF16, I8: FileType.I8 }

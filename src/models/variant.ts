@@ -70,8 +70,8 @@ function forward(
   const encoded = bert(g, config, trunk, { embeds, drop, attention, firstOnly: head.firstOnly === true && !hidden })
   const outputs = buildHead(
     head,
-    { g, config, trunk, selected, drop, p: new Parameters(g, place), last: encoded.hidden.at(-1)! },
-    new Parameters(g, poolerPlace),
+    { g, config, trunk, selected, drop, p: new Parameters(g, place, trunk.dtype), last: encoded.hidden.at(-1)! },
+    new Parameters(g, poolerPlace, trunk.dtype),
   )
   return { encoded, outputs }
 }

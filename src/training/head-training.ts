@@ -98,6 +98,13 @@ export class HeadTraining {
     this.adamW = adamWDefaults(options)
     this.memory = memoryDefaults(options)
     this.loaded = model.loaded
+    if (this.loaded.trunk.dtype === 'int8') {
+      throw new BertletError(
+        'unsupported',
+        'training: expected weights in f32, got int8, which are frozen',
+        'Load the model with dtype f32',
+      )
+    }
   }
 
   /**

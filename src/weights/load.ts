@@ -1,24 +1,31 @@
 import { BertletError, Words, expected } from '../errors.ts'
 import { closeWeights, openWeights, type WeightsFile } from './checkpoint.ts'
-import { matchNames, type WantedName } from './names.ts'
+import { matchNames, type Matched, type WantedName } from './names.ts'
 import type { TensorInfo } from './safetensors.ts'
 import { progressed, type Tell } from './progress.ts'
 import type { Source } from './source.ts'
 
 export type FloatDtype = 'F32' | 'F16' | 'BF16'
+/** I8: integers, whose scales come under the name with `_scale` behind it. */
+export type RowDtype = FloatDtype | 'I8'
+
+/** What a quantised weight's scales are called. */
+export const scaleName = (weight: string): string => `${weight}_scale`
 
 /** Takes the tensors' rows, in the order of the file. Nothing is called before every tensor has been checked. */
 export interface WeightSink {
   /** Memory of the sink's own to read into, asked for once: rows() then gets views of it. Valid until loadTensors() settles. */
   staging?(bytes: number): Uint8Array
   /** Rows [row0, row0 + rows) of a tensor, a vector being one row, little-endian; the bytes are lent for the call. */
-  rows(name: string, dtype: FloatDtype, row0: number, rows: number, bytes: Uint8Array): void
+  rows(name: string, dtype: RowDtype, row0: number, rows: number, bytes: Uint8Array): void
 }
 
 export interface WantedTensor extends WantedName {
   readonly shape: readonly number[]
   /** Why it has that shape, for messages. */
   readonly why?: string
+  /** It may be of integers, with a scale for each row or one for all. */
+  readonly int8?: boolean
 }
 
 export interface TensorLoadOptions {
@@ -34,7 +41,7 @@ export interface Report {
   readonly files: string[]
   /** The wanted tensors' bytes in the files. */
   readonly bytes: number
-  readonly dtypes: FloatDtype[]
+  readonly dtypes: RowDtype[]
   /** Tensors of the files that nobody asked for, by the files' names. */
   readonly unexpected: string[]
   /** Wanted and not in the files, by our names. */
@@ -54,7 +61,7 @@ interface Found extends TensorInfo {
 /** Whole rows of one tensor. */
 interface Piece {
   readonly name: string
-  readonly dtype: FloatDtype
+  readonly dtype: RowDtype
   readonly row0: number
   readonly rows: number
   readonly start: number
@@ -80,14 +87,14 @@ export async function loadTensors(
   const files = await openWeights(source, { signal })
   try {
     const tensors = files.flatMap((from) => [...from.header.tensors.values()].map((info): Found => ({ ...info, from })))
-    const { found, missing, unexpected } = matchNames(tensors, wanted, prefix)
+    const { found, missing, unexpected } = withScales(matchNames(tensors, [...wanted, ...wanted.flatMap(scaleOf)], prefix), tensors, wanted)
     if (missing.length > 0 && !allowMissing) throw missingTensors(source, missing, found.size)
     checkFit(wanted, found)
     await stream(windowsOf(files, found), sink, signal, source.name, progress)
     return {
       files: files.map(({ file }) => file),
       bytes: [...found.values()].reduce((sum, { start, end }) => sum + end - start, 0),
-      dtypes: [...new Set([...found.values()].map(({ dtype }) => dtype as FloatDtype))],
+      dtypes: [...new Set([...found.values()].map(({ dtype }) => dtype as RowDtype))],
       unexpected,
       missing,
     }
@@ -106,16 +113,18 @@ function missingTensors(source: Source, missing: readonly string[], found: numbe
 }
 
 function checkFit(wanted: readonly WantedTensor[], found: ReadonlyMap<string, Found>): void {
-  for (const { name, shape, why = 'as config.json says' } of wanted) {
+  for (const { name, shape, why = 'as config.json says', int8 = false } of wanted) {
     const tensor = found.get(name)
     if (tensor === undefined) continue
-    const subject = `${tensor.from.file}: tensor ${tensor.name}`
-    if (!isFloat(tensor.dtype)) {
+    const subject = subjectOf(tensor)
+    if (!isFloat(tensor.dtype) && !(int8 && tensor.dtype === 'I8')) {
       throw expected(
         subject,
         'dtype F32, F16 or BF16',
         new Words(tensor.dtype),
-        'Export the checkpoint with one of these dtypes',
+        tensor.dtype === 'I8'
+          ? 'Load it with dtype int8, with the config.json that says how it was quantised'
+          : 'Export the checkpoint with one of these dtypes',
         'invalid_file',
       )
     }
@@ -131,6 +140,43 @@ function checkFit(wanted: readonly WantedTensor[], found: ReadonlyMap<string, Fo
     }
   }
 }
+
+const subjectOf = ({ from, name }: Found): string => `${from.file}: tensor ${name}`
+
+/** The scales that a weight may have, looked for beside it. */
+function scaleOf({ name, aliases = [], int8 }: WantedTensor): WantedName[] {
+  return int8 ? [{ name: scaleName(name), aliases: aliases.map(scaleName) }] : []
+}
+
+/** Keeps the scales of integers, which must fit, and takes others out. */
+function withScales(matched: Matched<Found>, tensors: readonly Found[], wanted: readonly WantedTensor[]): Matched<Found> {
+  const found = new Map(matched.found)
+  const unexpected = [...matched.unexpected]
+  for (const { name, shape, int8 } of wanted) {
+    if (!int8) continue
+    const [weight, scale] = [found.get(name), found.get(scaleName(name))]
+    if (weight?.dtype !== 'I8') {
+      if (scale) unexpected.push(scale.name)
+      found.delete(scaleName(name))
+      continue
+    }
+    const subject = `${weight.from.file}: tensor ${scaleName(weight.name)}`
+    const rows = shape[0]!
+    const wish = `[${rows}, 1] or [1], a scale for each row or one for all`
+    if (scale === undefined) throw expected(subject, `scales of shape ${wish}`, new Words('no such tensor'), AGAIN, 'invalid_file')
+    if (!isFloat(scale.dtype)) throw expected(subject, 'dtype F32, F16 or BF16', new Words(scale.dtype), AGAIN, 'invalid_file')
+    const sizes = scale.shape.join(', ')
+    if (sizes !== `${rows}, 1` && sizes !== `${rows}` && sizes !== '1') {
+      throw expected(subject, `shape ${wish}`, new Words(`[${sizes}]`), AGAIN, 'invalid_file')
+    }
+    const zero = tensors.find((tensor) => tensor.name === weight.name.replace(/weight$/, 'weight_zero_point'))
+    if (zero)
+      throw expected(subjectOf(zero), 'no zero points: only symmetric weights are read', new Words(zero.dtype), AGAIN, 'unsupported')
+  }
+  return { found, missing: matched.missing.filter((name) => wanted.some((spec) => spec.name === name)), unexpected }
+}
+
+const AGAIN = 'Quantise the float checkpoint with bertlet quantize'
 
 function isFloat(dtype: string): dtype is FloatDtype {
   return dtype === 'F32' || dtype === 'F16' || dtype === 'BF16'
@@ -154,13 +200,14 @@ function windowsOf(files: readonly WeightsFile[], found: ReadonlyMap<string, Fou
 }
 
 function* piecesOf(name: string, { dtype, shape, start, end }: Found): Generator<Piece> {
-  const rows = shape.slice(0, -1).reduce((product, size) => product * size, 1)
+  // A vector is one row, and so are scales.
+  const rows = name.endsWith(scaleName('.weight')) ? 1 : shape.slice(0, -1).reduce((product, size) => product * size, 1)
   const rowBytes = (end - start) / rows
   const step = Math.max(1, Math.floor(WINDOW / rowBytes))
   for (let row0 = 0; row0 < rows; row0 += step) {
     const count = Math.min(step, rows - row0)
     const at = start + row0 * rowBytes
-    yield { name, dtype: dtype as FloatDtype, row0, rows: count, start: at, end: at + count * rowBytes }
+    yield { name, dtype: dtype as RowDtype, row0, rows: count, start: at, end: at + count * rowBytes }
   }
 }
 

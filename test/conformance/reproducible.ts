@@ -21,6 +21,7 @@ export interface HashOptions {
   budget?: number
   seed?: number
   precision?: 'exact' | 'fast'
+  dtype?: 'f32' | 'int8'
 }
 
 /** Everything that must give the same bits. */
@@ -39,6 +40,8 @@ export const REPRODUCIBLE_CASES: Record<string, HashOptions> = {
 
 /** FNV-1a over the bits of what every head says of twelve sentences, with BertModel's hidden states, pooler outputs and attention maps. */
 export const GOLDEN_HASH = '847fc8f4'
+/** The same with weights in int8, whichever build computes. */
+export const INT8_HASH = 'd1d52ebe'
 
 const rows = [...sequences(10, { longest: 60, seed: 11 }), [3], sequences(1, { longest: 300, seed: 5 })[0]!]
 
@@ -60,10 +63,11 @@ export async function outputHash({
   budget = 1024,
   seed = 1,
   precision = 'exact',
+  dtype = 'f32',
 }: HashOptions): Promise<string> {
   // Head size 13 and hidden size 52 exercise every tail.
   const files = checkpoint({ hidden_size: 52, num_attention_heads: 4, intermediate_size: 101 }, seed)
-  const model = await BertModel.fromPretrained(memorySource(files, 'hash'), { threads, budget, precision })
+  const model = await BertModel.fromPretrained(memorySource(files, 'hash'), { threads, budget, precision, dtype })
   const heads = await Promise.all(
     HEADS.map((type) => model.withHead(type as unknown as ModelClass<AnyModel>, null, { num_labels: 3, seed: 7 })),
   )
