@@ -15,7 +15,7 @@ import { adamW, squares } from './kernels/optimizer'
 import { columnSum, meanPool, normalize, sum } from './kernels/reduce'
 import { softmax, softmaxGrad } from './kernels/softmax'
 
-export { GEMM_SCRATCH, KC, MC, MR, NR } from './kernels/gemm'
+export { GEMM_SCRATCH, HIGH, KC, MC, MR, NR, tryTile, useTile } from './kernels/gemm'
 export { packRows, unpackRows } from './kernels/pack'
 export { fillNormal } from './random'
 export { selfTest } from './selftest'

@@ -70,7 +70,7 @@ export async function kernels({ threads = 1, build = 'simd', rounds = 11 } = {})
     return { ms: Math.max(...elapsed) / times, a, b, c }
   }
 
-  const top = await peak({ fused: build === 'fast' })
+  const top = await peak({ relaxed: build === 'fast' })
   for (let i = scratch / 4 + (1 << 20); i < words.length; i++) floats[i] = ((i * 2654435761) % 1000) / 500 - 1
   await check(run, floats)
   const results = []
