@@ -12,6 +12,8 @@ export interface Build {
   readonly name: BuildName
   readonly why: string
   readonly module: WebAssembly.Module
+  /** Rows of a GEMM tile, once a few runs have shown which are quicker; 0 before, and where there is nothing to find out. */
+  tile: number
 }
 
 const chosen = new Map<Precision, Build>()
@@ -59,7 +61,7 @@ async function compileExact(): Promise<Build> {
 function exactOf(module: WebAssembly.Module): Build {
   const present = chosen.get('exact')
   if (present) return present
-  const made: Build = { name: 'simd', why: 'exact f32: plain SIMD gives the same bits on every engine', module }
+  const made: Build = { name: 'simd', why: 'exact f32: plain SIMD gives the same bits on every engine', module, tile: 0 }
   chosen.set('exact', made)
   return made
 }
@@ -87,6 +89,7 @@ export function fastBuild(module: WebAssembly.Module, failed: number): Build | s
       name: 'fast',
       why: 'as asked: multiply-adds of one rounding, which pass their self-test; bits may differ on another engine',
       module,
+      tile: 0,
     }
   return `precision fast was asked for, but relaxed instruction ${failed} fails its self-test here: exact instead`
 }
