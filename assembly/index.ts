@@ -17,7 +17,7 @@ import { quantize } from './kernels/quantize'
 import { columnSum, meanPool, normalize, sum } from './kernels/reduce'
 import { softmax, softmaxGrad } from './kernels/softmax'
 
-export { GEMM_SCRATCH, KC, MC, MR, NR } from './kernels/gemm'
+export { GEMM_SCRATCH, HIGH, KC, MC, MR, NR, tryTile, useTile } from './kernels/gemm'
 export { packRows, unpackRows } from './kernels/pack'
 export { dequantizeRows, quantizeRows } from './kernels/quantize'
 export { fillNormal } from './random'

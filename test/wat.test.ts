@@ -35,21 +35,33 @@ describe('the emitted kernels', () => {
     expect(count(wat('dot'), 'relaxed_dot')).toBeGreaterThanOrEqual(12)
   })
 
+  // Rows of a tile, and steps of k between two tests of the loop.
   it.each([
-    ['gemm', 4],
-    ["attention's products", 1],
-  ])('%s: per step of k 8 multiply-adds, 2 loads of B, 4 splats of A, nothing else from memory', (_, steps) => {
-    const tiles = loops(wat('simd')).filter(
-      (body) => count(body, 'f32x4.mul') === 8 * steps && count(body, 'v128.load32_splat') === 4 * steps && count(body, 'v128.store') === 0,
-    )
-    expect(tiles.length).toBeGreaterThanOrEqual(1)
-    for (const body of tiles) {
-      expect(count(body, 'f32x4.add')).toBe(8 * steps)
-      // 'v128.load' begins the splats too; attention reads four more vectors of its own.
-      expect(count(body, 'v128.load')).toBeLessThanOrEqual(steps === 4 ? 24 : 10)
-      expect(count(body, 'call')).toBe(0)
-    }
-  })
+    ['simd', "gemm's high tile", 5, 4],
+    ['simd', "gemm's low tile", 4, 4],
+    ['simd', "attention's products", 4, 1],
+    ['fast', "gemm's high tile", 6, 4],
+    ['fast', "gemm's low tile", 4, 4],
+  ])(
+    '%s, %s: per step of k 2 multiply-adds a row, 2 loads of B, a splat of A a row, nothing else from memory',
+    (target, _, rows, steps) => {
+      const product = target === 'fast' ? 'f32x4.relaxed_madd' : 'f32x4.mul'
+      const tiles = loops(wat(target)).filter(
+        (body) =>
+          count(body, product) === 2 * rows * steps &&
+          count(body, 'v128.load32_splat') === rows * steps &&
+          count(body, 'v128.store') === 0 &&
+          (steps === 4 || count(body, 'v128.load') <= 10),
+      )
+      expect(tiles.length).toBeGreaterThanOrEqual(1)
+      for (const body of tiles) {
+        expect(count(body, 'f32x4.add')).toBe(target === 'fast' ? 0 : 2 * rows * steps)
+        // 'v128.load' begins the splats too; attention reads four more vectors of its own.
+        expect(count(body, 'v128.load')).toBeLessThanOrEqual(steps === 4 ? (rows + 2) * steps : 10)
+        expect(count(body, 'call')).toBe(0)
+      }
+    },
+  )
 
   it.each([
     ['simd', 'i32x4.dot_i16x8_s', 32, 8, 16],

@@ -2,9 +2,9 @@
 //
 //        panel p                      A [M][K] is cut in blocks of MC rows and KC columns (they stay in L2),
 //       +--------+                    a panel in pieces of KC rows (16 KiB, they stay in L1),
-//       |  KC x 8|                    C in tiles of MR x 8 (they stay in registers).
+//       |  KC x 8|                    C in tiles of a few rows x 8 (they stay in registers).
 //       +--------+
-//  +---+  tile MR x 8                 Every element of C is ((c + a0 b0) + a1 b1) + ... in ascending k, whatever the tile, the
+//  +---+  tile rows x 8               Every element of C is ((c + a0 b0) + a1 b1) + ... in ascending k, whatever the tile, the
 //  | A |  in registers                block and the rank: partial sums wait in C between the blocks.
 //  +---+
 import { Activation, GemmMode, GradMode } from '../abi'
@@ -14,7 +14,9 @@ import { fma } from '../simd'
 import { next } from '../threads'
 import { packColumns, packPanelTransposed, packRowSlices, packTranspose } from './pack'
 
+/** Rows of a low tile and of a high one. With fused multiply-adds 6 rows fit 15 registers; else a product needs one of its own. */
 export const MR: i32 = 4
+export const HIGH: i32 = isDefined(FAST) ? 6 : 5
 export const NR: i32 = 8
 export const KC: i32 = 512
 export const MC: i32 = 128
@@ -122,6 +124,21 @@ export function scalePanel(panel: usize, kc: i32, scale: f32): void {
   for (const end = panel + ((<usize>kc) << 5); panel < end; panel += 16) v128.store(panel, f32x4.mul(v128.load(panel), by))
 }
 
+// Per instance, so per rank. The bits are the same with either tile.
+let useHigh: bool = true
+
+/** Tiles of at most so many rows from now on. */
+export function useTile(rows: i32): void {
+  useHigh = rows >= HIGH
+}
+
+/** One block of work with tiles of at most so many rows, on zeros in the scratch of the last run: for a clock to time. */
+export function tryTile(rows: i32): void {
+  useTile(rows)
+  memory.fill(scratch(), 0, GEMM_SCRATCH)
+  for (let i = 0; i < 4; i++) tiles(blockScratch(), <usize>KC * 4 + PAD, MC, panelScratch(), KC, scratch() + PANEL_BYTES, 32, true)
+}
+
 /**
  * `rows` rows of C, columns n0..n0+columns-1, = (fresh) or += A panel. Column n of row i of C lies at
  * c + (n / bw) * blockStride + i * rowStride + (n % bw) * 4.
@@ -174,42 +191,55 @@ export function exchange(
   }
 }
 
-/** Tiles of MR rows from top to bottom; a last tile that is not whole computes its last row several times: the same bits. */
+/** Tiles from top to bottom: high ones as long as low ones would be more. */
+// @ts-ignore: decorator
+@inline
 function tiles(a: usize, lda: usize, rows: i32, panel: usize, kc: i32, c: usize, ldc: usize, fresh: bool): void {
+  const done = useHigh ? highTiles(a, lda, rows, panel, kc, c, ldc, fresh) : 0
+  if (done < rows) lowTiles(a, lda, done, rows, panel, kc, c, ldc, fresh)
+}
+
+// Functions of their own, called from several places so that neither is inlined: engines spill in a function that has both.
+function highTiles(a: usize, lda: usize, rows: i32, panel: usize, kc: i32, c: usize, ldc: usize, fresh: bool): i32 {
   const bottom = rows - 1
-  for (let i = 0; i <= bottom; i += MR) {
-    const r1 = <usize>min(1, bottom - i)
-    const r2 = <usize>min(2, bottom - i)
-    const r3 = <usize>min(3, bottom - i)
-    const p = a + <usize>i * lda
-    const q = c + <usize>i * ldc
-    tile4(p, p + r1 * lda, p + r2 * lda, p + r3 * lda, panel, kc, q, q + r1 * ldc, q + r2 * ldc, q + r3 * ldc, fresh)
-  }
+  let i = 0
+  for (; rows - i > ((rows - i + HIGH - 1) / HIGH) * MR; i += HIGH) tile(HIGH, a, lda, i, bottom, panel, kc, c, ldc, fresh)
+  return i
+}
+
+function lowTiles(a: usize, lda: usize, i: i32, rows: i32, panel: usize, kc: i32, c: usize, ldc: usize, fresh: bool): void {
+  const bottom = rows - 1
+  for (; i <= bottom; i += MR) tile(MR, a, lda, i, bottom, panel, kc, c, ldc, fresh)
 }
 
 /**
- * The micro-kernel: 8 accumulators, 2 loads of B, 4 splats of A for 8 multiply-adds. Inlined once: engines spill otherwise. Four steps of k
- * a round: with one or two, pointers and loop tests take a fifth of what a 6-wide core issues. The first round skips what kc lacks to a
- * multiple of four.
+ * The micro-kernel, rows i.. of C: per step of k 2 loads of B and mr splats of A for 2 mr multiply-adds. A tile that is not whole computes
+ * its last row several times: the same bits. Inlined once for each height: engines spill otherwise. Four steps a round: with one or two,
+ * pointers and loop tests take a fifth of what a 6-wide core issues. The first round skips what kc lacks to a multiple of four.
  * The tests and the order of the rows are for V8's scheduler: without a test between steps it loads all four ahead and spills; with it,
  * it leaves a splat beside what uses it only if the rows come last to first, and first to last in the last step. Six loads in a row cost
  * Zen 3 a quarter of its speed.
  */
 // @ts-ignore: decorator
 @inline
-function tile4(
-  a0: usize,
-  a1: usize,
-  a2: usize,
-  a3: usize,
-  b: usize,
-  kc: i32,
-  c0: usize,
-  c1: usize,
-  c2: usize,
-  c3: usize,
-  fresh: bool,
-): void {
+function tile(mr: i32, a: usize, lda: usize, i: i32, bottom: i32, b: usize, kc: i32, c: usize, ldc: usize, fresh: bool): void {
+  const r1 = <usize>min(1, bottom - i)
+  const r2 = <usize>min(2, bottom - i)
+  const r3 = <usize>min(3, bottom - i)
+  const r4 = mr > 4 ? <usize>min(4, bottom - i) : 0
+  const r5 = mr > 5 ? <usize>min(5, bottom - i) : 0
+  let a0 = a + <usize>i * lda
+  const c0 = c + <usize>i * ldc
+  let a1 = a0 + r1 * lda
+  let a2 = a0 + r2 * lda
+  let a3 = a0 + r3 * lda
+  let a4 = a0 + r4 * lda
+  let a5 = a0 + r5 * lda
+  const c1 = c0 + r1 * ldc
+  const c2 = c0 + r2 * ldc
+  const c3 = c0 + r3 * ldc
+  const c4 = c0 + r4 * ldc
+  const c5 = c0 + r5 * ldc
   let x00 = f32x4.splat(0),
     x01 = x00,
     x10 = x00,
@@ -217,7 +247,11 @@ function tile4(
     x20 = x00,
     x21 = x00,
     x30 = x00,
-    x31 = x00
+    x31 = x00,
+    x40 = x00,
+    x41 = x00,
+    x50 = x00,
+    x51 = x00
   if (!fresh) {
     x00 = v128.load(c0)
     x01 = v128.load(c0, 16)
@@ -227,6 +261,14 @@ function tile4(
     x21 = v128.load(c2, 16)
     x30 = v128.load(c3)
     x31 = v128.load(c3, 16)
+    if (mr > 4) {
+      x40 = v128.load(c4)
+      x41 = v128.load(c4, 16)
+    }
+    if (mr > 5) {
+      x50 = v128.load(c5)
+      x51 = v128.load(c5, 16)
+    }
   }
   const end = b + ((<usize>kc) << 5)
   let skip: usize = (0 - <usize>kc) & 3
@@ -235,11 +277,24 @@ function tile4(
   a1 -= skip << 2
   a2 -= skip << 2
   a3 -= skip << 2
+  if (mr > 4) a4 -= skip << 2
+  if (mr > 5) a5 -= skip << 2
   do {
     if (skip <= 0) {
       const b0 = v128.load(b)
       const b1 = v128.load(b, 16)
-      let s = v128.load32_splat(a3)
+      let s: v128
+      if (mr > 5) {
+        s = v128.load32_splat(a5)
+        x50 = fma(s, b0, x50)
+        x51 = fma(s, b1, x51)
+      }
+      if (mr > 4) {
+        s = v128.load32_splat(a4)
+        x40 = fma(s, b0, x40)
+        x41 = fma(s, b1, x41)
+      }
+      s = v128.load32_splat(a3)
       x30 = fma(s, b0, x30)
       x31 = fma(s, b1, x31)
       s = v128.load32_splat(a2)
@@ -255,7 +310,18 @@ function tile4(
     if (skip <= 1) {
       const b0 = v128.load(b, 32)
       const b1 = v128.load(b, 48)
-      let s = v128.load32_splat(a3, 4)
+      let s: v128
+      if (mr > 5) {
+        s = v128.load32_splat(a5, 4)
+        x50 = fma(s, b0, x50)
+        x51 = fma(s, b1, x51)
+      }
+      if (mr > 4) {
+        s = v128.load32_splat(a4, 4)
+        x40 = fma(s, b0, x40)
+        x41 = fma(s, b1, x41)
+      }
+      s = v128.load32_splat(a3, 4)
       x30 = fma(s, b0, x30)
       x31 = fma(s, b1, x31)
       s = v128.load32_splat(a2, 4)
@@ -271,7 +337,18 @@ function tile4(
     if (skip <= 2) {
       const b0 = v128.load(b, 64)
       const b1 = v128.load(b, 80)
-      let s = v128.load32_splat(a3, 8)
+      let s: v128
+      if (mr > 5) {
+        s = v128.load32_splat(a5, 8)
+        x50 = fma(s, b0, x50)
+        x51 = fma(s, b1, x51)
+      }
+      if (mr > 4) {
+        s = v128.load32_splat(a4, 8)
+        x40 = fma(s, b0, x40)
+        x41 = fma(s, b1, x41)
+      }
+      s = v128.load32_splat(a3, 8)
       x30 = fma(s, b0, x30)
       x31 = fma(s, b1, x31)
       s = v128.load32_splat(a2, 8)
@@ -287,7 +364,8 @@ function tile4(
     if (skip <= 3) {
       const b0 = v128.load(b, 96)
       const b1 = v128.load(b, 112)
-      let s = v128.load32_splat(a0, 12)
+      let s: v128
+      s = v128.load32_splat(a0, 12)
       x00 = fma(s, b0, x00)
       x01 = fma(s, b1, x01)
       s = v128.load32_splat(a1, 12)
@@ -299,12 +377,24 @@ function tile4(
       s = v128.load32_splat(a3, 12)
       x30 = fma(s, b0, x30)
       x31 = fma(s, b1, x31)
+      if (mr > 4) {
+        s = v128.load32_splat(a4, 12)
+        x40 = fma(s, b0, x40)
+        x41 = fma(s, b1, x41)
+      }
+      if (mr > 5) {
+        s = v128.load32_splat(a5, 12)
+        x50 = fma(s, b0, x50)
+        x51 = fma(s, b1, x51)
+      }
     }
     skip = 0
     a0 += 16
     a1 += 16
     a2 += 16
     a3 += 16
+    if (mr > 4) a4 += 16
+    if (mr > 5) a5 += 16
     b += 128
   } while (b < end)
   v128.store(c0, x00)
@@ -315,6 +405,14 @@ function tile4(
   v128.store(c2, x21, 16)
   v128.store(c3, x30)
   v128.store(c3, x31, 16)
+  if (mr > 4) {
+    v128.store(c4, x40)
+    v128.store(c4, x41, 16)
+  }
+  if (mr > 5) {
+    v128.store(c5, x50)
+    v128.store(c5, x51, 16)
+  }
 }
 
 /** Scale, bias and activation over what one panel made: a pass over rows that are still in L1. */

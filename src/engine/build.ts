@@ -15,6 +15,8 @@ export interface Build {
   readonly name: BuildName
   readonly why: string
   readonly module: WebAssembly.Module
+  /** Rows of a GEMM tile, once a few runs have shown which are quicker; 0 before, and where there is nothing to find out. */
+  tile: number
 }
 
 /** What is asked for: `dot` by exact int8. */
@@ -70,7 +72,7 @@ async function compileExact(): Promise<Build> {
 function exactOf(module: WebAssembly.Module): Build {
   const present = chosen.get('exact')
   if (present) return present
-  const made: Build = { name: 'simd', why: 'exact f32: plain SIMD gives the same bits on every engine', module }
+  const made: Build = { name: 'simd', why: 'exact f32: plain SIMD gives the same bits on every engine', module, tile: 0 }
   chosen.set('exact', made)
   return made
 }
@@ -108,7 +110,7 @@ async function relaxedOrWhy(wish: 'fast' | 'dot'): Promise<Build | string> {
 /** @internal What the self-test of a build decides. */
 export function relaxedBuild(wish: 'fast' | 'dot', module: WebAssembly.Module, failed: number): Build | string {
   const { what, otherwise, why } = ASKED[wish]
-  if (failed === 0) return { name: wish, why, module }
+  if (failed === 0) return { name: wish, why, module, tile: 0 }
   return `${what} relaxed instruction ${failed} fails its self-test here: ${otherwise}`
 }
 

@@ -171,7 +171,11 @@ export class Engine {
         values instanceof Float32Array ? store.view(Float32Array, arena + offset, wanted) : store.view(Int32Array, arena + offset, wanted)
       target.set(values)
     }
-    const job = { store, plan: address, first, last: last ?? plan.records, ranks: Math.max(this.threads, 1), signal }
+    // Only the fast build has a choice, and only a plan with products has the scratch to find out in.
+    const { high, gemmScratch } = store.kernels.tile
+    const open = store.build.name === 'fast' && plan.scratchBytes >= gemmScratch
+    const tile = store.build.tile || (open ? 0 : high)
+    const job = { store, plan: address, first, last: last ?? plan.records, ranks: Math.max(this.threads, 1), tile, signal }
     await (this.threads === 0 ? runOnCaller(currentRuntime(), job) : (pool ??= new Pool(currentRuntime())).run(job))
   }
 

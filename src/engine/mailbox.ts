@@ -13,6 +13,7 @@ export const Mail = {
   Rank: 7,
   Ranks: 8,
   Left: 9, // the generation whose run this worker has left
+  Tile: 10, // rows of a GEMM tile; 0: rank 0 finds out
 } as const
 
 export const Command = {
@@ -25,7 +26,7 @@ export const Command = {
 export type FromWorker =
   | { readonly type: 'attached'; readonly memory: number }
   | { readonly type: 'failed'; readonly memory: number; readonly message: string }
-  | { readonly type: 'done'; readonly generation: number; readonly status: number }
+  | { readonly type: 'done'; readonly generation: number; readonly status: number; readonly tile: number }
 
 export interface Attach {
   readonly type: 'attach'

@@ -28,9 +28,14 @@ export interface Kernels {
   ): void
   /** 0, or the number of the first relaxed instruction that is not as the kernels expect. Touches no memory of the host's. */
   selfTest(): number
+  /** GEMM tiles of at most so many rows from now on, on this instance. */
+  useTile(rows: number): void
+  /** The same, and a little work with them in the scratch of the last run: for a clock to time. */
+  tryTile(rows: number): void
   /** The first byte of memory that the host may use. */
   readonly base: number
-  readonly tile: Tile & { readonly mr: number }
+  /** `high` and `mr`: rows of a tile, and of one where those are too many. */
+  readonly tile: Tile & { readonly mr: number; readonly high: number }
 }
 
 const PAGE = 65536
@@ -54,7 +59,7 @@ function kernelsOf(exports: Exports): Kernels {
     const value = exports[name] as number | WebAssembly.Global
     return Number(typeof value === 'object' ? value.value : value)
   }
-  const { run, packRows, unpackRows, quantizeRows, dequantizeRows, fillNormal, selfTest } = exports as unknown as Kernels
+  const { run, packRows, unpackRows, quantizeRows, dequantizeRows, fillNormal, selfTest, useTile, tryTile } = exports as unknown as Kernels
   return {
     run,
     packRows,
@@ -63,7 +68,16 @@ function kernelsOf(exports: Exports): Kernels {
     dequantizeRows,
     fillNormal,
     selfTest,
+    useTile,
+    tryTile,
     base: constant('BASE'),
-    tile: { mr: constant('MR'), mc: constant('MC'), kc: constant('KC'), nr: constant('NR'), gemmScratch: constant('GEMM_SCRATCH') },
+    tile: {
+      mr: constant('MR'),
+      high: constant('HIGH'),
+      mc: constant('MC'),
+      kc: constant('KC'),
+      nr: constant('NR'),
+      gemmScratch: constant('GEMM_SCRATCH'),
+    },
   }
 }

@@ -11,6 +11,8 @@ export interface Job {
   readonly first: number
   readonly last: number
   readonly ranks: number
+  /** Rows of a GEMM tile; 0: the run is to find out which are quicker. */
+  readonly tile: number
   readonly signal?: AbortSignal | undefined
 }
 
@@ -117,6 +119,7 @@ export class Pool {
         box[Mail.Sync] = store.sync
         box[Mail.Rank] = rank
         box[Mail.Ranks] = job.ranks
+        box[Mail.Tile] = job.tile
         this.wake(member, generation)
       })
       const dead = members.find((member) => !member.alive)
@@ -174,7 +177,10 @@ export class Pool {
       const error = new BertletError('internal', `a worker failed: ${message.message}`)
       if (member.attaching) member.attaching(error)
       else if (this.current?.members.includes(member)) this.current.settle(Status.Aborted, error)
-    } else if (this.current?.generation === message.generation) this.current.settle(message.status)
+    } else if (this.current?.generation === message.generation) {
+      this.current.job.store.build.tile ||= message.tile
+      this.current.settle(message.status)
+    }
   }
 
   private exited(member: Member, reason: string): void {

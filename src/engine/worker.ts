@@ -2,6 +2,7 @@ import { Status, Sync } from '../../assembly/abi.ts'
 import type { WorkerData } from '../runtimes/runtime.ts'
 import { Command, Mail, MAILBOX_WORDS, type Attach, type FromWorker } from './mailbox.ts'
 import { instantiate, type Kernels } from './module.ts'
+import { Tuner } from './tuner.ts'
 
 /** The worker's side of the pipe, as its platform gives it. */
 export interface Port {
@@ -19,6 +20,7 @@ const SPIN = 2000
 export function serve(port: Port, { control, index }: WorkerData): void {
   const box = new Int32Array(control, index * MAILBOX_WORDS * 4, MAILBOX_WORDS)
   const attached = new Map<number, { kernels: Kernels; sync: Int32Array }>()
+  const tuner = new Tuner()
   let seen = 0
 
   port.onMessage((message) => {
@@ -40,19 +42,21 @@ export function serve(port: Port, { control, index }: WorkerData): void {
       if (generation === seen) continue
       seen = generation
       if (box[Mail.Command] === Command.Listen) return
-      const { status, message } = run()
+      const { status, message, tile = 0 } = run()
       Atomics.store(box, Mail.Left, generation)
       if (message !== undefined) port.post({ type: 'failed', memory: box[Mail.Memory]!, message })
-      else if (box[Mail.Rank] === 0) port.post({ type: 'done', generation, status })
+      else if (box[Mail.Rank] === 0) port.post({ type: 'done', generation, status, tile })
     }
   }
 
-  function run(): { status: number; message?: string } {
+  function run(): { status: number; message?: string; tile?: number } {
     const { kernels, sync } = attached.get(box[Mail.Memory]!)!
     const at = box[Mail.Sync]! >>> 0
     try {
+      kernels.useTile(box[Mail.Tile]! || kernels.tile.high)
       const status = kernels.run(box[Mail.Plan]! >>> 0, box[Mail.First]!, box[Mail.Last]!, at, box[Mail.Rank]!, box[Mail.Ranks]!)
-      return status === Status.BadRecord ? { status, message: 'the kernels do not know an op of the plan' } : { status }
+      if (status === Status.BadRecord) return { status, message: 'the kernels do not know an op of the plan' }
+      return { status, tile: status === Status.Done && box[Mail.Tile] === 0 && box[Mail.Rank] === 0 ? tuner.afterRun(kernels) : 0 }
     } catch (error) {
       // A trap: nobody must wait for this rank.
       Atomics.store(sync, (at >>> 2) + Sync.Poison, 1)

@@ -127,7 +127,7 @@ export async function load(from: ModelSource, head: Head, options: LoadOptions =
 export function make(values: BertConfig | JsonObject, head: Head, options: RunOptions = {}): Loaded {
   const loaded = weightless(values, head, options)
   const { engine, specs, config } = loaded
-  hold(engine, specs, options.dtype)
+  hold(engine, specs, loaded.trunk.dtype)
   fill(engine, specs, config, options.seed)
   return loaded
 }

@@ -192,7 +192,8 @@ export abstract class BertPreTrainedModel extends Callable {
     const { name, specs, threadsWhy, dtypeWhy, attention, unexpected, initialized, engine, trunk } = this.loaded
     const { store, threads, arenaBytes } = engine
     this.loaded.assertLive()
-    const { mc, kc, mr, nr } = store.kernels.tile
+    const { mc, kc, high, nr } = store.kernels.tile
+    const rows = store.build.tile || high
     return {
       model: name,
       architecture: this.loaded.head.architecture,
@@ -201,7 +202,10 @@ export abstract class BertPreTrainedModel extends Callable {
       dtype: { name: trunk.dtype ?? 'f32', why: dtypeWhy },
       threads: { count: threads, why: threadsWhy },
       attention: { name: attention, why: attention === 'sdpa' ? 'fused; a call with output_attentions runs eager' : 'as asked' },
-      tile: { name: `${mr}x${nr}`, why: `what fits the registers; blocks of ${mc} rows and ${kc} columns fit the cache` },
+      tile: {
+        name: `${rows}x${nr}`,
+        why: `${store.build.tile ? 'the quicker one here' : 'what fits the registers'}; blocks of ${mc} rows and ${kc} columns fit the cache`,
+      },
       parameters: specs.reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0),
       bytes: { weights: store.weightBytes, arena: arenaBytes, memory: store.bytes },
       unexpected,

@@ -132,7 +132,7 @@ function pick(name: string, output: Output | readonly Output[], i: number, lengt
   return [...(OF_TOKENS.includes(name) || dims.length === 3 ? row.subarray(0, (size / columns) * length) : row)]
 }
 
-function hash(values: Float32Array): string {
+export function hash(values: Float32Array): string {
   let state = 0x811c9dc5
   for (const byte of new Uint8Array(values.buffer)) state = Math.imul(state ^ byte, 0x01000193) >>> 0
   return state.toString(16).padStart(8, '0')
