@@ -49,6 +49,23 @@ export function inlineAssets() {
   }
 }
 
+/** The kernels for memory that is not shared: the import names the memory and, behind a byte, says 3, shared, or 1. */
+export function unshared(bytes) {
+  const changed = Buffer.from(bytes)
+  changed[changed.indexOf('memory') + 'memory'.length + 1] = 1
+  return changed
+}
+
+/** For esbuild, where wasm is compiled when it is deployed: kernels are modules beside the script, for unshared memory. */
+export function staticModules(suffix = '') {
+  return {
+    name: 'static-modules',
+    setup({ onResolve }) {
+      onResolve({ filter: /\.wasm$/ }, ({ path: file }) => ({ path: `./${path.basename(file)}${suffix}`, external: true }))
+    },
+  }
+}
+
 /** For vite, so that tests run the sources. */
 export function inlineAssetsVite() {
   return {

@@ -58,6 +58,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ],
   'src/index.ts': ['src', 'assembly/abi.ts'],
   'src/index.node.ts': ['src', 'assembly/abi.ts'],
+  'src/index.web.ts': ['src', 'assembly/abi.ts'],
+  'src/index.edge.ts': ['src', 'assembly/abi.ts'],
   'assembly/abi.ts': [],
   'assembly/record.ts': ['assembly/abi.ts'],
   'assembly/threads.ts': ['assembly/abi.ts'],

@@ -1,7 +1,7 @@
 // Which build of the kernels runs: chosen once per process and precision.
 import simd from '../../build/simd.wasm'
 import { BertletError } from '../errors.ts'
-import { emptyMemory, instantiateNow } from './module.ts'
+import { compile, compileNow, emptyMemory, instantiateNow, isValid, type Code } from './module.ts'
 
 /** `exact`: the same bits on every engine. `fast`: one rounding a multiply-add where the engine has it; the same bits only on one engine. */
 export type Precision = 'exact' | 'fast'
@@ -12,6 +12,8 @@ export interface Build {
   readonly name: BuildName
   readonly why: string
   readonly module: WebAssembly.Module
+  /** What `module` was made of, which says what memory it takes. */
+  readonly code: Code
 }
 
 const chosen = new Map<Precision, Build>()
@@ -32,7 +34,7 @@ export function build(precision: Precision): Promise<Build> {
 export function buildNow(precision: Precision): Build {
   const present = chosen.get(precision)
   if (present) return present
-  if (precision === 'exact') return exactOf(new WebAssembly.Module(checked()))
+  if (precision === 'exact') return exactOf(compileNow(checked()))
   throw new BertletError(
     'invalid_argument',
     `precision: expected the kernels of 'fast' to be loaded, and a constructor cannot wait for them`,
@@ -53,13 +55,13 @@ export async function prepare(precision: Precision): Promise<{ name: string; why
 }
 
 async function compileExact(): Promise<Build> {
-  return exactOf(await WebAssembly.compile(checked()))
+  return exactOf(await compile(checked()))
 }
 
 function exactOf(module: WebAssembly.Module): Build {
   const present = chosen.get('exact')
   if (present) return present
-  const made: Build = { name: 'simd', why: 'exact f32: plain SIMD gives the same bits on every engine', module }
+  const made: Build = { name: 'simd', why: 'exact f32: plain SIMD gives the same bits on every engine', module, code: simd }
   chosen.set('exact', made)
   return made
 }
@@ -74,25 +76,26 @@ async function compileFast(): Promise<Build> {
 /** The `fast` build, or why `simd` runs in its place. */
 async function fastOrWhy(): Promise<Build | string> {
   // Who does not ask for it never loads its bytes.
-  const { default: bytes } = await import('./fast.ts')
-  if (!WebAssembly.validate(bytes)) return 'precision fast was asked for, but this engine has no relaxed SIMD: exact instead'
-  const module = await WebAssembly.compile(bytes)
-  return fastBuild(module, instantiateNow(module, emptyMemory()).selfTest())
+  const { default: code } = await import('./fast.ts')
+  if (!isValid(code)) return 'precision fast was asked for, but this engine has no relaxed SIMD: exact instead'
+  const module = await compile(code)
+  return fastBuild(module, code, instantiateNow(module, emptyMemory(code)).selfTest())
 }
 
 /** @internal What the self-test of the `fast` build decides. */
-export function fastBuild(module: WebAssembly.Module, failed: number): Build | string {
+export function fastBuild(module: WebAssembly.Module, code: Code, failed: number): Build | string {
   if (failed === 0)
     return {
       name: 'fast',
       why: 'as asked: multiply-adds of one rounding, which pass their self-test; bits may differ on another engine',
       module,
+      code,
     }
   return `precision fast was asked for, but relaxed instruction ${failed} fails its self-test here: exact instead`
 }
 
-function checked(): Uint8Array<ArrayBuffer> {
-  if (WebAssembly.validate(simd)) return simd
+function checked(): Code {
+  if (isValid(simd)) return simd
   throw new BertletError(
     'unsupported',
     'this engine refuses the kernels: they need WebAssembly SIMD and atomics',

@@ -46,13 +46,15 @@ export class Store {
   }
 
   static async create(precision: Precision = 'exact'): Promise<Store> {
-    const [chosen, memory] = [await build(precision), emptyMemory()]
+    const chosen = await build(precision)
+    const memory = emptyMemory(chosen.code)
     const kernels = await instantiate(chosen.module, memory)
     return new Store(chosen, memory, kernels, new Allocator(kernels.base, MAX_BYTES))
   }
 
   static createNow(precision: Precision = 'exact'): Store {
-    const [chosen, memory] = [buildNow(precision), emptyMemory()]
+    const chosen = buildNow(precision)
+    const memory = emptyMemory(chosen.code)
     const kernels = instantiateNow(chosen.module, memory)
     return new Store(chosen, memory, kernels, new Allocator(kernels.base, MAX_BYTES))
   }

@@ -189,7 +189,7 @@ export abstract class BertPreTrainedModel extends Callable {
   /** What runs, and why each was chosen. */
   info(): ModelInfo {
     const { name, specs, threadsWhy, attention, unexpected, initialized, engine } = this.loaded
-    const { store, threads, arenaBytes } = engine
+    const { store, arenaBytes } = engine
     this.loaded.assertLive()
     const { mc, kc, mr, nr } = store.kernels.tile
     return {
@@ -198,7 +198,7 @@ export abstract class BertPreTrainedModel extends Callable {
       runtime: currentRuntime().name,
       build: { name: store.build.name, why: store.build.why },
       dtype: { name: 'f32', why: 'the default: the numbers of the reference' },
-      threads: { count: threads, why: threadsWhy },
+      threads: engine.team(threadsWhy),
       attention: { name: attention, why: attention === 'sdpa' ? 'fused; a call with output_attentions runs eager' : 'as asked' },
       tile: { name: `${mr}x${nr}`, why: `what fits the registers; blocks of ${mc} rows and ${kc} columns fit the cache` },
       parameters: specs.reduce((sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1), 0),

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { BertModel, prepare } from '../../src/index.node.ts'
 import { fastBuild } from '../../src/engine/build.ts'
-import { emptyMemory, instantiate } from '../../src/engine/module.ts'
+import { compile, emptyMemory, instantiate } from '../../src/engine/module.ts'
 import { outputHash, REPRODUCIBLE_CASES } from '../conformance/reproducible.ts'
 import { memorySource } from '../../src/weights/source.ts'
 import { checkpoint, rectangle, sequences } from './models.ts'
@@ -49,7 +49,7 @@ export async function fastReport(file: string): Promise<FastReport> {
   const hashes = []
   for (const options of Object.values(REPRODUCIBLE_CASES)) hashes.push(await outputHash({ ...options, precision: 'fast' }))
   const bytes = new Uint8Array(readFileSync(file))
-  const refused = fastBuild(undefined as never, 1)
+  const refused = fastBuild(undefined as never, undefined as never, 1)
   return {
     tooEarly,
     build,
@@ -65,7 +65,7 @@ export async function fastReport(file: string): Promise<FastReport> {
 
 async function selfTest(bytes: Uint8Array<ArrayBuffer>): Promise<number | undefined> {
   if (!WebAssembly.validate(bytes)) return undefined
-  return (await instantiate(await WebAssembly.compile(bytes), emptyMemory())).selfTest()
+  return (await instantiate(await compile(bytes), emptyMemory(bytes))).selfTest()
 }
 
 /** f32x4.relaxed_madd (fd 85 02) made f32x4.relaxed_nmadd (fd 86 02): an engine that computes something else. */
