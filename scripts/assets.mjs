@@ -5,8 +5,8 @@ import { build } from 'esbuild'
 
 const root = path.join(import.meta.dirname, '..')
 
-/** The worker's source: one classic script. */
-async function workerText(file) {
+/** A worker's source: one classic script. */
+export async function workerText(file) {
   const result = await build({
     entryPoints: [file],
     bundle: true,

@@ -18,7 +18,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'src/weights': ['src/errors.ts', 'src/json.ts', 'assembly/abi.ts'],
   'src/graph': ['src/errors.ts', 'assembly/abi.ts'],
   'src/engine': ['src/errors.ts', 'src/graph', 'assembly/abi.ts', 'type:src/runtimes/runtime.ts'],
-  'src/engine/module.ts': ['src/graph', '@assemblyscript/loader'],
+  'src/engine/module.ts': ['src/errors.ts', 'src/graph', '@assemblyscript/loader'],
   'src/engine/build.ts': ['src/errors.ts', 'src/engine', 'build'],
   'src/engine/fast.ts': ['build'],
   'src/runtimes': ['src/errors.ts', 'src/engine/worker.ts', 'type:src/weights', 'node:'],

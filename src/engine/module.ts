@@ -1,5 +1,6 @@
 // The only place that instantiates wasm.
 import { demangle, instantiate as load, instantiateSync as loadNow } from '@assemblyscript/loader'
+import { BertletError } from '../errors.ts'
 import type { Tile } from '../graph/plan.ts'
 
 /** What every build of the kernels exports. */
@@ -46,7 +47,18 @@ export const emptyMemory = (code: Code): WebAssembly.Memory =>
 export const isValid = (code: Code): boolean => !(code instanceof Uint8Array) || WebAssembly.validate(code)
 
 export async function compile(code: Code): Promise<WebAssembly.Module> {
-  return code instanceof Uint8Array ? WebAssembly.compile(fitting(code)) : code
+  return code instanceof Uint8Array ? WebAssembly.compile(fitting(code)).catch(refused) : code
+}
+
+/** What a page's policy forbids is told with what allows it. WebKit compiles in any page, and refuses to instantiate. */
+function refused(error: unknown): never {
+  if (!/content.security.policy|unsafe-eval|CSP/i.test(String(error))) throw error
+  throw new BertletError(
+    'unsupported',
+    "the page's Content-Security-Policy refuses WebAssembly",
+    "Add 'wasm-unsafe-eval' to its script-src",
+    { cause: error },
+  )
 }
 
 export function compileNow(code: Code): WebAssembly.Module {
@@ -70,7 +82,7 @@ type Exports = Record<string, unknown>
 const isOwn = (module: WebAssembly.Module): boolean => module instanceof WebAssembly.Module
 
 export async function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Promise<Kernels> {
-  if (isOwn(module)) return kernelsOf((await load<Exports>(module, { env: { memory } })).exports)
+  if (isOwn(module)) return kernelsOf((await load<Exports>(module, { env: { memory } }).catch(refused)).exports)
   return kernelsOf(demangle((await WebAssembly.instantiate(module, { env: { memory } })).exports))
 }
 

@@ -105,6 +105,8 @@ export interface Visit {
   /** What the page is served with, beside what makes it isolated. */
   readonly headers?: Readonly<Record<string, string>>
   readonly isolated: boolean
+  /** To tell only of the runtime, and not run the suite. */
+  readonly about?: boolean
   /** Where the script runs: in the page when absent. */
   readonly place?: 'worker' | 'service-worker'
 }
@@ -114,7 +116,7 @@ const PAGE = '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,
 
 /** Serves the folder of a bundle and a page with its main.js, opens it and hands over what it tells, until it says that this was all. */
 export async function tellFromPage(
-  { browser, headers = {}, isolated, place }: Visit,
+  { browser, headers = {}, isolated, about, place }: Visit,
   folder: string,
   tell: (told: Told) => void,
 ): Promise<void> {
@@ -146,7 +148,9 @@ export async function tellFromPage(
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
-  const close = await open(browser, `http://127.0.0.1:${port}/${place === undefined ? '' : `?in=${place}`}`, (why) => fail(new Error(why)))
+  const close = await open(browser, `http://127.0.0.1:${port}/?${place === undefined ? '' : `in=${place}`}${about ? 'about' : ''}`, (why) =>
+    fail(new Error(why)),
+  )
   try {
     await ended
   } finally {

@@ -12,7 +12,8 @@ const tell = (what: Told): void => {
 async function run(): Promise<void> {
   try {
     tell({ type: 'runtime', runtime: await aboutRuntime() })
-    await runSuite({ read: async (file) => new Uint8Array(await (await fetch(`/golden/${file}`)).arrayBuffer()) }, tell)
+    if (own.searchParams.has('about')) tell({ type: 'end' })
+    else await runSuite({ read: async (file) => new Uint8Array(await (await fetch(`/golden/${file}`)).arrayBuffer()) }, tell)
   } catch (error) {
     tell({ type: 'crash', error: String(error) })
   }
