@@ -13,8 +13,8 @@ for (const [title, about, visit] of [
   ['a service worker of Chromium', alone, { browser: 'chromium', isolated: true, place: 'service-worker' }],
   ['a page of Firefox', isolated, { browser: 'firefox', isolated: true }],
   ['a page of WebKit', isolated, { browser: 'webkit', isolated: true }],
-] as const satisfies readonly (readonly [string, object, Visit])[]) {
+] as const satisfies readonly (readonly [string, object, Omit<Visit, 'task'>])[]) {
   describeRuntime(title, missingBrowser(visit.browser), () => {
-    itConforms((tell) => withBundle('page-main.ts', {}, (_, folder) => tellFromPage(visit, folder, tell)), about)
+    itConforms((tell) => withBundle('page-main.ts', {}, (_, folder) => tellFromPage({ ...visit, task: 'suite' }, folder, tell)), about)
   })
 }

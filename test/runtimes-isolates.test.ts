@@ -9,6 +9,6 @@ for (const [name, tellFrom] of [
   ['edge-runtime', tellFromEdgeRuntime],
 ] as const) {
   describeRuntime(name, missing, () =>
-    itConforms(tellFrom, { runtime: name, build: 'simd', threads: 0, why: `an isolate of ${name} is one thread` }),
+    itConforms((tell) => tellFrom('suite', tell), { runtime: name, build: 'simd', threads: 0, why: `an isolate of ${name} is one thread` }),
   )
 }

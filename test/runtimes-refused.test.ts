@@ -46,7 +46,7 @@ it("Node's permissions: one thread, and what would allow more", async () => {
   const flag = process.allowedNodeEnvironmentFlags.has('--permission') ? '--permission' : '--experimental-permission'
   const told: Told[] = []
   await withBundle('process-main.ts', { platform: 'node' }, (file) =>
-    tellLines(process.execPath, [flag, '--allow-fs-read=*', file, '.', 'about'], (each) => told.push(each)),
+    tellLines(process.execPath, [flag, '--allow-fs-read=*', file, 'about', '.', '.'], (each) => told.push(each)),
   )
   expect(told[0]).toMatchObject({ runtime: { threads: 0, why: expect.stringMatching(/--allow-worker/) as string } })
 })
@@ -58,7 +58,7 @@ async function under(browser: BrowserName, policy: string): Promise<unknown> {
   let said: unknown
   await withBundle('page-main.ts', {}, async (_, folder) => {
     await copyFile(path.join(import.meta.dirname, '../dist/worker.web.js'), path.join(folder, 'worker.web.js'))
-    const visit = { browser, isolated: true, about: true, headers: { 'Content-Security-Policy': policy } }
+    const visit = { browser, isolated: true, task: 'about' as const, headers: { 'Content-Security-Policy': policy } }
     await tellFromPage(visit, folder, (told) => {
       if (told.type === 'runtime') said = told.runtime
       else if (told.type === 'crash') throw new Error(told.error)

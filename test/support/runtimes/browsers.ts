@@ -6,8 +6,8 @@ import { createServer, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { GOLDEN } from './processes.ts'
-import type { Told } from './suite.ts'
+import { GOLDEN, MODEL } from './processes.ts'
+import type { Task, Told } from './suite.ts'
 
 export type BrowserName = 'chromium' | 'firefox' | 'webkit'
 
@@ -105,8 +105,7 @@ export interface Visit {
   /** What the page is served with, beside what makes it isolated. */
   readonly headers?: Readonly<Record<string, string>>
   readonly isolated: boolean
-  /** To tell only of the runtime, and not run the suite. */
-  readonly about?: boolean
+  readonly task: Task
   /** Where the script runs: in the page when absent. */
   readonly place?: 'worker' | 'service-worker'
 }
@@ -116,7 +115,7 @@ const PAGE = '<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,
 
 /** Serves the folder of a bundle and a page with its main.js, opens it and hands over what it tells, until it says that this was all. */
 export async function tellFromPage(
-  { browser, headers = {}, isolated, about, place }: Visit,
+  { browser, headers = {}, isolated, task, place }: Visit,
   folder: string,
   tell: (told: Told) => void,
 ): Promise<void> {
@@ -124,7 +123,8 @@ export async function tellFromPage(
   const ended = new Promise<void>((resolve, reject) => ([settle, fail] = [resolve, reject]))
   const answer = async (url: string, response: ServerResponse): Promise<void> => {
     const type = url === '/' ? 'text/html' : /\.m?js$/.test(url) ? 'text/javascript' : 'application/octet-stream'
-    const file = url.startsWith('/golden/') ? path.join(GOLDEN, url.slice('/golden/'.length)) : path.join(folder, url)
+    const [, name = '', rest] = /^\/(golden|model)\/(.*)/.exec(url) ?? []
+    const file = rest === undefined ? path.join(folder, url) : path.join(name === 'golden' ? GOLDEN : MODEL, rest)
     response.setHeaders(new Headers({ 'Content-Type': type, ...(isolated ? ISOLATED : {}), ...headers }))
     response.end(url === '/' ? PAGE : await readFile(file))
   }
@@ -148,7 +148,7 @@ export async function tellFromPage(
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
-  const close = await open(browser, `http://127.0.0.1:${port}/?${place === undefined ? '' : `in=${place}`}${about ? 'about' : ''}`, (why) =>
+  const close = await open(browser, `http://127.0.0.1:${port}/?task=${task}${place === undefined ? '' : `&in=${place}`}`, (why) =>
     fail(new Error(why)),
   )
   try {

@@ -6,14 +6,16 @@ import { staticModules, unshared } from '../../../scripts/assets.mjs'
 import { install } from '../install.ts'
 import { withBundle } from './bundle.ts'
 import { FOLDER } from './installed.ts'
-import { GOLDEN } from './processes.ts'
-import type { Told } from './suite.ts'
+import { GOLDEN, MODEL } from './processes.ts'
+import type { Task, Told } from './suite.ts'
 
 type Tell = (told: Told) => void
 
 const load = createRequire(path.join(FOLDER, 'index.js'))
 const wasm = async (name: string): Promise<Uint8Array> => unshared(await readFile(path.join(import.meta.dirname, '../../../build', name)))
-const golden = (url: string): Promise<Buffer> => readFile(path.join(GOLDEN, new URL(url).pathname))
+const service = (folder: string) => ({
+  fetch: async (url: string) => ({ arrayBuffer: () => readFile(path.join(folder, new URL(url).pathname)) }),
+})
 
 /** Rejects where the packages cannot be installed. */
 export const ensureIsolates = (): Promise<void> => install(FOLDER)
@@ -22,7 +24,7 @@ function tellAll(text: string, tell: Tell): void {
   for (const line of text.trim().split('\n')) tell(JSON.parse(line) as Told)
 }
 
-export function tellFromWorkerd(tell: Tell): Promise<void> {
+export function tellFromWorkerd(task: Task, tell: Tell): Promise<void> {
   return withBundle('isolate-main.ts', { plugins: [staticModules()], conditions: ['workerd'] }, async (file) => {
     const { Miniflare } = load('miniflare')
     const names = ['simd.wasm', 'fast.wasm']
@@ -32,17 +34,17 @@ export function tellFromWorkerd(tell: Tell): Promise<void> {
         { type: 'ESModule', path: 'main.mjs', contents: await readFile(file, 'utf8') },
         ...(await Promise.all(names.map(async (name) => ({ type: 'CompiledWasm', path: name, contents: await wasm(name) })))),
       ],
-      serviceBindings: { GOLDEN: { disk: { path: GOLDEN } } },
+      serviceBindings: { GOLDEN: { disk: { path: GOLDEN } }, MODEL: { disk: { path: MODEL } } },
     })
     try {
-      tellAll(await (await isolate.dispatchFetch('http://isolate/')).text(), tell)
+      tellAll(await (await isolate.dispatchFetch(`http://isolate/${task}`)).text(), tell)
     } finally {
       await isolate.dispose()
     }
   })
 }
 
-export function tellFromEdgeRuntime(tell: Tell): Promise<void> {
+export function tellFromEdgeRuntime(task: Task, tell: Tell): Promise<void> {
   // Next.js compiles what is imported with ?module, and hands it over from outside of the isolate: so does this.
   const given = {
     name: 'given-modules',
@@ -57,10 +59,9 @@ export function tellFromEdgeRuntime(tell: Tell): Promise<void> {
       if (WebAssembly.validate(bytes)) MODULES[name] = new WebAssembly.Module(bytes)
     }
     const isolate = new EdgeRuntime({
-      extend: (context: object) =>
-        Object.assign(context, { MODULES, GOLDEN: { fetch: async (url: string) => ({ arrayBuffer: () => golden(url) }) } }),
+      extend: (context: object) => Object.assign(context, { MODULES, GOLDEN: service(GOLDEN), MODEL: service(MODEL) }),
       initialCode: await readFile(file, 'utf8'),
     })
-    tellAll(await (await isolate.dispatchFetch('http://isolate/')).text(), tell)
+    tellAll(await (await isolate.dispatchFetch(`http://isolate/${task}`)).text(), tell)
   })
 }

@@ -1,7 +1,7 @@
-// The suite in a page, a web worker or a service worker, as the page's address says. Tells the server that served it.
+// A task in a page, a web worker or a service worker, as the page's address says. Tells the server that served it.
 import '../../../src/index.web.ts'
-import { aboutRuntime } from './about.ts'
-import { runSuite, type Told } from './suite.ts'
+import type { Files } from '../../conformance/case.ts'
+import { perform, type Task, type Told } from './suite.ts'
 
 const own = new URL(location.href)
 let told = Promise.resolve<unknown>(undefined)
@@ -9,14 +9,13 @@ const tell = (what: Told): void => {
   told = told.then(() => fetch('/told', { method: 'POST', body: JSON.stringify(what) }))
 }
 
+const folder = (name: string): Files => ({
+  read: async (file) => new Uint8Array(await (await fetch(`/${name}/${file}`)).arrayBuffer()),
+})
+
 async function run(): Promise<void> {
-  try {
-    tell({ type: 'runtime', runtime: await aboutRuntime() })
-    if (own.searchParams.has('about')) tell({ type: 'end' })
-    else await runSuite({ read: async (file) => new Uint8Array(await (await fetch(`/golden/${file}`)).arrayBuffer()) }, tell)
-  } catch (error) {
-    tell({ type: 'crash', error: String(error) })
-  }
+  const task = (own.searchParams.get('task') ?? 'suite') as Task
+  await perform(task, { golden: folder('golden'), model: folder('model'), clock: () => performance.now() }, tell)
   await told
 }
 
