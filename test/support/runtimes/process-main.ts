@@ -5,7 +5,7 @@ import '../../../src/index.node.ts'
 import type { Files } from '../../conformance/case.ts'
 import { perform, type Task } from './suite.ts'
 
-const [, , task, golden, model] = process.argv as string[] as [string, string, Task, string, string]
+const [, , task, golden, model] = process.argv as [string, string, Task, string, string]
 const folder = (name: string): Files => ({ read: async (file) => new Uint8Array(await readFile(path.join(name, file))) })
 await perform(task, { golden: folder(golden), model: folder(model), clock: () => performance.now() }, (told) =>
   console.log(JSON.stringify(told)),
