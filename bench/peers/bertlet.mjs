@@ -1,8 +1,6 @@
-import { BertModel } from '../../dist/index.node.js'
-import { measure } from './cell.mjs'
-
-await measure(async (folder, rows) => {
-  const model = await BertModel.fromPretrained(folder, { threads: 1 })
-  const inputs = { input_ids: rows, attention_mask: rows.map((row) => row.map(() => 1)) }
-  return async () => (await model(inputs)).last_hidden_state.data
-})
+export async function load({ folder, threads, dtype, precision }) {
+  const { BertModel } = await import('../../dist/index.node.js')
+  const model = await BertModel.fromPretrained(folder, { threads, dtype, ...(precision && { precision }) })
+  return async (rows, mask = rows.map((row) => row.map(() => 1))) =>
+    (await model({ input_ids: rows, attention_mask: mask })).last_hidden_state.data
+}

@@ -1,18 +1,18 @@
-// A Hugging Face checkpoint of the size of all-MiniLM-L6-v2 with seeded random weights, as a folder that any BERT runtime can load.
-import { mkdir, writeFile } from 'node:fs/promises'
+// A Hugging Face checkpoint of BERT-base's size with seeded random weights, as a folder that any BERT runtime can load; and the way back.
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 
-export const CONFIG = {
+export const BASE = {
   architectures: ['BertModel'],
   model_type: 'bert',
   hidden_act: 'gelu',
   vocab_size: 30522,
   type_vocab_size: 2,
   max_position_embeddings: 512,
-  num_hidden_layers: 6,
-  hidden_size: 384,
+  num_hidden_layers: 12,
+  hidden_size: 768,
   num_attention_heads: 12,
-  intermediate_size: 1536,
+  intermediate_size: 3072,
   layer_norm_eps: 1e-12,
   hidden_dropout_prob: 0,
   attention_probs_dropout_prob: 0,
@@ -87,4 +87,19 @@ export async function writeCheckpoint(folder, config, weights) {
   await writeFile(path.join(folder, 'config.json'), JSON.stringify(config, null, 2))
   await writeFile(path.join(folder, 'vocab.txt'), vocabulary.join('\n') + '\n')
   await writeFile(path.join(folder, 'model.safetensors'), safetensors(weights))
+}
+
+/** The config and the f32 tensors of such a folder, name -> { shape, data }, without the prefix `bert.`. */
+export async function readCheckpoint(folder) {
+  const config = JSON.parse(await readFile(path.join(folder, 'config.json'), 'utf8'))
+  const file = await readFile(path.join(folder, 'model.safetensors'))
+  const { buffer, byteOffset } = file
+  const end = 8 + Number(file.readBigUInt64LE(0))
+  const entries = Object.entries(JSON.parse(file.toString('utf8', 8, end))).filter(([name]) => name !== '__metadata__')
+  const tensor = ({ dtype, shape, data_offsets: [from, to] }) => {
+    if (dtype !== 'F32') throw new Error(`expected F32, got ${dtype}`)
+    return { shape, data: new Float32Array(buffer.slice(byteOffset + end + from, byteOffset + end + to)) }
+  }
+  const weights = entries.map(([name, entry]) => [name.replace(/^bert\./, ''), tensor(entry)])
+  return { config, weights: new Map(weights) }
 }

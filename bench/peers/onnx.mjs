@@ -1,8 +1,14 @@
-// The same weights as an ONNX model: the graph that PyTorch's exporter makes of BertModel, without the pooler, which exports leave out too.
-// Field numbers are those of onnx.proto3.
+// The same weights as an ONNX model: the graph that PyTorch's exporter makes of BertModel, without the pooler, which exports leave out too;
+// f32, or as onnxruntime's dynamic quantiser leaves it, with a scale for each output channel. Field numbers are those of onnx.proto3.
 
 const FLOAT = 1
+const INT8 = 3
 const INT64 = 7
+const TYPES = new Map([
+  [Float32Array, FLOAT],
+  [Int8Array, INT8],
+  [BigInt64Array, INT64],
+])
 
 // A protobuf message is a list of buffers; weights are never copied.
 const size = (buffers) => buffers.reduce((sum, buffer) => sum + buffer.length, 0)
@@ -36,10 +42,10 @@ class Graph {
   nodes = []
   constants = new Map()
 
-  /** A tensor of the file; arrays of BigInt are int64. */
+  /** A tensor of the file, of its array's type. */
   constant(name, shape, data) {
     if (!this.constants.has(name)) {
-      const type = data instanceof BigInt64Array ? INT64 : FLOAT
+      const type = TYPES.get(data.constructor)
       this.constants.set(name, nested(5, [...shape.flatMap((n) => number(1, n)), ...number(2, type), ...text(8, name), ...raw(9, data)]))
     }
     return name
@@ -53,13 +59,13 @@ class Graph {
     return this.constant(`scalar_${value}`, [], Float32Array.of(value))
   }
 
-  /** Adds a node, returns the name of its one output. */
-  node(type, inputs, attributes = {}, output = `${type}_${this.nodes.length}`) {
+  /** Adds a node, returns the name of its first output; others are called `${name}_1` and so on. */
+  node(type, inputs, attributes = {}, output = `${type}_${this.nodes.length}`, outputs = 1) {
     const fields = Object.entries(attributes).flatMap(([name, value]) => nested(5, attribute(name, value)))
     this.nodes.push(
       nested(1, [
         ...inputs.flatMap((name) => text(1, name)),
-        ...text(2, output),
+        ...Array.from({ length: outputs }, (_, i) => text(2, i === 0 ? output : `${output}_${i}`)).flat(),
         ...text(3, `node_${output}`),
         ...text(4, type),
         ...fields,
@@ -76,22 +82,40 @@ function transpose({ shape: [out, width], data }) {
   return result
 }
 
+/** Symmetric int8 of [in, out] with a scale for each column. */
+function quantise(data, columns) {
+  const scales = new Float32Array(columns)
+  data.forEach((x, i) => (scales[i % columns] = Math.max(scales[i % columns], Math.abs(x) / 127)))
+  return { scales, values: Int8Array.from(data, (x, i) => Math.round(x / (scales[i % columns] || 1))) }
+}
+
 function value(field, name, type, dims) {
   const shape = dims.flatMap((dim) => nested(1, typeof dim === 'string' ? text(2, dim) : number(1, dim)))
   return nested(field, [...text(1, name), ...nested(2, nested(1, [...number(1, type), ...nested(2, shape)]))])
 }
 
 /** The buffers of an ONNX file: int64 input_ids, attention_mask, token_type_ids [batch, length] to last_hidden_state [batch, length, hidden]. */
-export function bertOnnx(config, weights) {
+export function bertOnnx(config, weights, { int8 = false } = {}) {
   const graph = new Graph()
   const { hidden_size: hidden, num_attention_heads: heads, num_hidden_layers: layers } = config
   const op = (type, inputs, attributes, output) => graph.node(type, inputs, attributes, output)
   const weight = (name) => graph.constant(name, weights.get(name).shape, weights.get(name).data)
-  const dense = (x, name) => {
-    const { shape } = weights.get(`${name}.weight`)
-    const matrix = graph.constant(`${name}.weight_T`, [shape[1], shape[0]], transpose(weights.get(`${name}.weight`)))
-    return op('Add', [op('MatMul', [x, matrix]), weight(`${name}.bias`)])
+  const quantised = new Map()
+  const product = (x, name) => {
+    const {
+      shape: [out, width],
+    } = weights.get(name)
+    const matrix = transpose(weights.get(name))
+    if (!int8) return op('MatMul', [x, graph.constant(`${name}_T`, [width, out], matrix)])
+    if (!quantised.has(x)) quantised.set(x, graph.node('DynamicQuantizeLinear', [x], {}, undefined, 3))
+    const rows = quantised.get(x)
+    const { scales, values } = quantise(matrix, out)
+    const columns = graph.constant(`${name}_T_quantized`, [width, out], values)
+    const zero = graph.constant(`${name}_T_zero_point`, [out], new Int8Array(out))
+    const sums = op('Cast', [op('MatMulInteger', [rows, columns, `${rows}_2`, zero])], { to: FLOAT })
+    return op('Mul', [sums, op('Mul', [`${rows}_1`, graph.constant(`${name}_T_scale`, [out], scales)])])
   }
+  const dense = (x, name) => op('Add', [product(x, `${name}.weight`), weight(`${name}.bias`)])
   const norm = (x, name, output) =>
     op(
       'LayerNormalization',
@@ -100,6 +124,14 @@ export function bertOnnx(config, weights) {
       output,
     )
   const gather = (name, ids) => op('Gather', [weight(`embeddings.${name}.weight`), ids], { axis: 0 })
+  /** Word rows; the quantiser gives their table one scale. */
+  const table = (ids) => {
+    if (!int8) return gather('word_embeddings', ids)
+    const { shape, data } = weights.get('embeddings.word_embeddings.weight')
+    const { scales, values } = quantise(data, 1)
+    const rows = op('Gather', [graph.constant('embeddings.word_embeddings.weight_quantized', shape, values), ids], { axis: 0 })
+    return op('DequantizeLinear', [rows, graph.constant('word_scale', [], scales), graph.constant('word_zero_point', [], new Int8Array(1))])
+  }
   const split = (x, perm) => op('Transpose', [op('Reshape', [x, graph.ints(0, 0, heads, hidden / heads)])], { perm })
 
   // 0 where the mask is 1, the lowest number elsewhere: [batch, 1, 1, length]
@@ -108,7 +140,7 @@ export function bertOnnx(config, weights) {
 
   const length = op('Shape', ['input_ids'], { start: 1, end: 2 })
   const positions = op('Slice', [weight('embeddings.position_embeddings.weight'), graph.ints(0), length, graph.ints(0)])
-  const words = op('Add', [gather('word_embeddings', 'input_ids'), gather('token_type_embeddings', 'token_type_ids')])
+  const words = op('Add', [table('input_ids'), gather('token_type_embeddings', 'token_type_ids')])
   let x = norm(op('Add', [words, positions]), 'embeddings.LayerNorm')
   for (let l = 0; l < layers; l++) {
     const layer = `encoder.layer.${l}`
