@@ -5,8 +5,8 @@ import { build } from 'esbuild'
 
 const root = path.join(import.meta.dirname, '..')
 
-/** The worker's source: one classic script. */
-async function workerText(file) {
+/** A worker's source: one classic script. */
+export async function workerText(file) {
   const result = await build({
     entryPoints: [file],
     bundle: true,
@@ -53,6 +53,23 @@ export function inlineAssets() {
         contents: `export default ${JSON.stringify(await workerText(file))}`,
       }))
       onLoad({ filter: /\.wasm$/ }, async ({ path: file }) => ({ contents: await wasmModule(file) }))
+    },
+  }
+}
+
+/** The kernels for memory that is not shared: the import names the memory and, behind a byte, says 3, shared, or 1. */
+export function unshared(bytes) {
+  const changed = Buffer.from(bytes)
+  changed[changed.indexOf('memory') + 'memory'.length + 1] = 1
+  return changed
+}
+
+/** For esbuild, where wasm is compiled when it is deployed: kernels are modules beside the script, for unshared memory. */
+export function staticModules(suffix = '') {
+  return {
+    name: 'static-modules',
+    setup({ onResolve }) {
+      onResolve({ filter: /\.wasm$/ }, ({ path: file }) => ({ path: `./${path.basename(file)}${suffix}`, external: true }))
     },
   }
 }

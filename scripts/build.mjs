@@ -1,11 +1,11 @@
 // Kernels with asc, the worker as text, the host with esbuild, types with tsc. `--if-stale` builds only when a source is newer, and of the kernels not `debug`; `--all` all four.
 import { execFile } from 'node:child_process'
-import { access, chmod, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises'
+import { access, chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
-import { inlineAssets } from './assets.mjs'
+import { inlineAssets, staticModules, unshared, workerText } from './assets.mjs'
 
 const run = promisify(execFile)
 const root = path.join(import.meta.dirname, '..')
@@ -61,16 +61,14 @@ async function host() {
     outdir: 'dist',
     logLevel: 'warning',
   }
-  const [library, cli] = await Promise.all([
-    build({
-      ...common,
-      entryPoints: { 'index.node': 'src/index.node.ts', training: 'src/training.ts' },
-      // What inference and training share is in a file of its own.
-      splitting: true,
-      metafile: true,
-      chunkNames: 'lib-[hash]',
-      plugins: [inlineAssets()],
-    }),
+  const library = (entryPoints, plugin, chunkNames = 'lib-[hash]') =>
+    // What entries share is in files of their own, and so is what only some calls need.
+    build({ ...common, entryPoints, splitting: true, metafile: true, chunkNames, target: 'es2022', plugins: [plugin] })
+  const isolate = (name) => ({ [`index.${name}`]: 'src/index.edge.ts', [`training.${name}`]: 'src/training.ts' })
+  const built = await Promise.all([
+    library({ 'index.node': 'src/index.node.ts', 'index.web': 'src/index.web.ts', training: 'src/training.ts' }, inlineAssets()),
+    library(isolate('workerd'), staticModules(), 'lib-workerd-[hash]'),
+    library(isolate('edge'), staticModules('?module'), 'lib-edge-[hash]'),
     build({
       ...common,
       entryPoints: { cli: 'src/cli/main.ts' },
@@ -85,8 +83,10 @@ async function host() {
     }),
   ])
   await chmod('dist/cli.js', 0o755)
+  await writeFile('dist/worker.web.js', await workerText('src/runtimes/web-worker.ts'))
+  for (const name of ['simd.wasm', 'dot.wasm', 'fast.wasm']) await writeFile(`dist/${name}`, unshared(await readFile(`build/${name}`)))
   // Pieces of an older build have other names.
-  const made = { ...library.metafile.outputs, ...cli.metafile.outputs }
+  const made = Object.assign({}, ...built.map(({ metafile }) => metafile.outputs))
   const old = (await readdir('dist')).filter((file) => /^(cli|lib)-/.test(file) && made[`dist/${file}`] === undefined)
   await Promise.all(old.map((file) => rm(`dist/${file}`, { force: true })))
 }

@@ -1,23 +1,27 @@
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { brotliCompressSync } from 'node:zlib'
+import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { install } from './support/install.ts'
 import { checkpoint, vocabulary } from './support/models.ts'
 
 const run = promisify(execFile)
 const root = path.join(import.meta.dirname, '..')
 let folder: string
+let tarball: string
 
 // The tarball of `npm pack`, installed into an empty folder by name.
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'bertlet-pack-'))
   const { stdout } = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], { cwd: root })
   const [{ filename }] = JSON.parse(stdout) as [{ filename: string }]
+  tarball = path.join(folder, filename)
   await writeFile(path.join(folder, 'package.json'), JSON.stringify({ name: 'user', private: true, type: 'module' }))
-  await run('npm', ['install', '--offline', '--no-audit', '--no-fund', path.join(folder, filename)], { cwd: folder })
+  await run('npm', ['install', '--offline', '--no-audit', '--no-fund', tarball], { cwd: folder })
   const model = path.join(folder, 'model')
   await mkdir(model)
   for (const [name, bytes] of Object.entries({ ...checkpoint(), 'vocab.txt': vocabulary() })) await writeFile(path.join(model, name), bytes)
@@ -112,6 +116,36 @@ console.log(losses[4] < losses[0])`,
     expect(inference).toBeLessThanOrEqual(75 * 1024)
     expect((await packed('training.js')) - inference).toBeLessThanOrEqual(14 * 1024)
   })
+
+  it('is small in pages: what esbuild makes for a browser, brotli, kernels and worker included', async () => {
+    const bytesOf = async (name: string, source: string): Promise<number[]> => {
+      const outdir = path.join(folder, name)
+      await writeFile(path.join(folder, `${name}.js`), source)
+      const common = { bundle: true, minify: true, splitting: true, format: 'esm', platform: 'browser', logLevel: 'error' } as const
+      await build({ ...common, entryPoints: [path.join(folder, `${name}.js`)], outdir })
+      return Promise.all((await readdir(outdir)).map(async (file) => brotliCompressSync(await readFile(path.join(outdir, file))).length))
+    }
+    const sum = (sizes: number[]): number => sizes.reduce((total, size) => total + size, 0)
+    const inference = await bytesOf('page', `import { pipeline } from 'bertlet'\nglobalThis.embed = pipeline('feature-extraction')`)
+    // The fast build is a piece of its own that only those load who ask for it, the largest piece but one.
+    const fast = inference.sort((a, b) => a - b).at(-2)!
+    const both = `import * as inference from 'bertlet'\nimport * as training from 'bertlet/training'\nglobalThis.all = { inference, training }`
+    const all = await bytesOf('all', both)
+    console.info(`brotli: pipeline ${sum(inference) - fast}, with the fast build ${sum(inference)}, with training ${sum(all)}`)
+    expect(fast).toBeGreaterThan(8 * 1024)
+    // Ceilings a little above what is there.
+    expect(sum(inference) - fast).toBeLessThanOrEqual(74 * 1024)
+    expect(sum(inference)).toBeLessThanOrEqual(88 * 1024)
+    expect(sum(all)).toBeLessThanOrEqual(108 * 1024)
+  })
+
+  it('passes publint and Are The Types Wrong', async () => {
+    const tools = path.join(import.meta.dirname, 'runtimes')
+    await install(tools)
+    const script = path.join(tools, 'package-check.mjs')
+    const { stdout } = await run(process.execPath, [script, tarball])
+    expect(JSON.parse(stdout)).toEqual([])
+  }, 300_000)
 
   it('has types that a strict consumer compiles against', async () => {
     await writeFile(

@@ -2,10 +2,7 @@
 import { ensureNodes, ensureProcess, type Installed } from './support/runtimes/installed.ts'
 import { withBundle } from './support/runtimes/bundle.ts'
 import { describeRuntime, itConforms } from './support/runtimes/conforms.ts'
-import { GOLDEN, tellLines } from './support/runtimes/processes.ts'
-
-/** What each needs before the script. Deno asks for what it is not given: files, and how many cores there are. */
-const BEFORE: Readonly<Record<string, readonly string[]>> = { deno: ['run', '--no-prompt', '--allow-read', '--allow-sys', '--allow-env'] }
+import { GOLDEN, MODEL, tellLines } from './support/runtimes/processes.ts'
 
 for (const [title, ensure] of [
   ['node22', async () => (await ensureNodes())[0]!],
@@ -15,10 +12,10 @@ for (const [title, ensure] of [
 ] as const) {
   const found = await ensure().catch((error: unknown) => String(error))
   describeRuntime(title, typeof found === 'string' ? found : undefined, () => {
-    const { path, version } = found as Installed
+    const { path, args, version } = found as Installed
     itConforms(
       (tell) =>
-        withBundle('process-main.ts', { platform: 'node' }, (file) => tellLines(path, [...(BEFORE[title] ?? []), file, GOLDEN], tell)),
+        withBundle('process-main.ts', { platform: 'node' }, (file) => tellLines(path, [...args, file, 'suite', GOLDEN, MODEL], tell)),
       { runtime: `${title.replace(/\d+$/, '')} ${version}`, build: 'simd', threads: 2, why: 'as asked' },
     )
   })

@@ -1,7 +1,7 @@
-// What the bundler inlines: wasm as bytes, the worker as source text.
+// What the bundler inlines: wasm as bytes (or, where those cannot be compiled, a module), the worker as source text.
 declare module '*.wasm' {
-  const bytes: Uint8Array<ArrayBuffer>
-  export default bytes
+  const code: Uint8Array<ArrayBuffer> | WebAssembly.Module
+  export default code
 }
 declare module '*?inline' {
   const source: string

@@ -2,6 +2,8 @@ declare module '*/assets.mjs' {
   import type { Plugin } from 'vite'
   export function inlineAssetsVite(): Plugin
   export function inlineAssets(): import('esbuild').Plugin
+  export function staticModules(suffix?: string): import('esbuild').Plugin
+  export function unshared(bytes: Uint8Array): Uint8Array
 }
 
 declare module '*/table.mjs' {

@@ -1,7 +1,7 @@
 // Which build of the kernels runs: chosen once per process and precision.
 import simd from '../../build/simd.wasm'
 import { BertletError } from '../errors.ts'
-import { emptyMemory, instantiateNow } from './module.ts'
+import { compile, compileNow, emptyMemory, instantiateNow, isValid, type Code } from './module.ts'
 
 /** `exact`: the same bits on every engine. `fast`: one rounding a multiply-add where the engine has it; the same bits only on one engine. */
 export type Precision = 'exact' | 'fast'
@@ -15,6 +15,8 @@ export interface Build {
   readonly name: BuildName
   readonly why: string
   readonly module: WebAssembly.Module
+  /** What `module` was made of, which says what memory it takes. */
+  readonly code: Code
   /** Rows of a GEMM tile, once a few runs have shown which are quicker; 0 before, and where there is nothing to find out. */
   tile: number
 }
@@ -43,7 +45,7 @@ export function buildNow(precision: Precision, dtype: WeightDtype = 'f32'): Buil
   const present = chosen.get(wishOf(precision, dtype))
   if (present) return present
   if (precision === 'exact') {
-    const made = exactOf(new WebAssembly.Module(checked()))
+    const made = exactOf(compileNow(checked()))
     return dtype === 'f32' ? made : { ...made, why: 'exact int8: a constructor cannot wait for other kernels; these give the same bits' }
   }
   throw new BertletError(
@@ -66,13 +68,13 @@ export async function prepare(precision: Precision): Promise<{ name: string; why
 }
 
 async function compileExact(): Promise<Build> {
-  return exactOf(await WebAssembly.compile(checked()))
+  return exactOf(await compile(checked()))
 }
 
 function exactOf(module: WebAssembly.Module): Build {
   const present = chosen.get('exact')
   if (present) return present
-  const made: Build = { name: 'simd', why: 'exact f32: plain SIMD gives the same bits on every engine', module, tile: 0 }
+  const made: Build = { name: 'simd', why: 'exact f32: plain SIMD gives the same bits on every engine', module, code: simd, tile: 0 }
   chosen.set('exact', made)
   return made
 }
@@ -100,22 +102,22 @@ const ASKED = {
 /** A build with relaxed instructions, or why `simd` runs in its place. */
 async function relaxedOrWhy(wish: 'fast' | 'dot'): Promise<Build | string> {
   // Who does not ask for it never loads its bytes.
-  const { default: bytes } = await (wish === 'fast' ? import('./fast.ts') : import('./dot.ts'))
+  const { default: code } = await (wish === 'fast' ? import('./fast.ts') : import('./dot.ts'))
   const { what, otherwise } = ASKED[wish]
-  if (!WebAssembly.validate(bytes)) return `${what} this engine has no relaxed SIMD: ${otherwise}`
-  const module = await WebAssembly.compile(bytes)
-  return relaxedBuild(wish, module, instantiateNow(module, emptyMemory()).selfTest())
+  if (!isValid(code)) return `${what} this engine has no relaxed SIMD: ${otherwise}`
+  const module = await compile(code)
+  return relaxedBuild(wish, module, code, instantiateNow(module, emptyMemory(code)).selfTest())
 }
 
 /** @internal What the self-test of a build decides. */
-export function relaxedBuild(wish: 'fast' | 'dot', module: WebAssembly.Module, failed: number): Build | string {
+export function relaxedBuild(wish: 'fast' | 'dot', module: WebAssembly.Module, code: Code, failed: number): Build | string {
   const { what, otherwise, why } = ASKED[wish]
-  if (failed === 0) return { name: wish, why, module, tile: 0 }
+  if (failed === 0) return { name: wish, why, module, code, tile: 0 }
   return `${what} relaxed instruction ${failed} fails its self-test here: ${otherwise}`
 }
 
-function checked(): Uint8Array<ArrayBuffer> {
-  if (WebAssembly.validate(simd)) return simd
+function checked(): Code {
+  if (isValid(simd)) return simd
   throw new BertletError(
     'unsupported',
     'this engine refuses the kernels: they need WebAssembly SIMD and atomics',

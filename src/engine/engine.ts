@@ -8,7 +8,7 @@ import type { Runtime } from '../runtimes/runtime.ts'
 import { alignUp } from './allocator.ts'
 import type { Precision, WeightDtype } from './build.ts'
 import { runOnCaller } from './caller.ts'
-import { Pool } from './pool.ts'
+import { Pool, WorkersRefused } from './pool.ts'
 import { Store } from './store.ts'
 
 /** A verified plan with its records in a store's memory. */
@@ -176,7 +176,20 @@ export class Engine {
     const open = store.build.name === 'fast' && plan.scratchBytes >= gemmScratch
     const tile = store.build.tile || (open ? 0 : high)
     const job = { store, plan: address, first, last: last ?? plan.records, ranks: Math.max(this.threads, 1), tile, signal }
-    await (this.threads === 0 ? runOnCaller(currentRuntime(), job) : (pool ??= new Pool(currentRuntime())).run(job))
+    if (this.threads === 0) return runOnCaller(currentRuntime(), job)
+    try {
+      await (pool ??= new Pool(currentRuntime())).run(job)
+    } catch (error) {
+      if (!(error instanceof WorkersRefused)) throw error
+      await runOnCaller(currentRuntime(), job)
+    }
+  }
+
+  /** Threads that compute, and why so many: `why` unless the platform has refused some. */
+  team(why: string): { count: number; why: string } {
+    const refused = pool?.refused
+    if (refused === undefined || refused.workers >= this.threads) return { count: this.threads, why }
+    return { count: refused.workers, why: refused.why }
   }
 
   /** A view of an output of the last run: copy what is to outlive the turn. */

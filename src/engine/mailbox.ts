@@ -1,5 +1,4 @@
-/** One mailbox of Int32 words per worker, all in one SharedArrayBuffer: where a worker sleeps and finds its next command. */
-export const MAX_WORKERS = 64
+/** One mailbox of Int32 words per worker, outside of any model's memory: where it sleeps and finds its next command. */
 export const MAILBOX_WORDS = 16
 
 export const Mail = {

@@ -1,5 +1,6 @@
 // The only place that instantiates wasm.
-import { instantiate as load, instantiateSync as loadNow } from '@assemblyscript/loader'
+import { demangle, instantiate as load, instantiateSync as loadNow } from '@assemblyscript/loader'
+import { BertletError } from '../errors.ts'
 import type { Tile } from '../graph/plan.ts'
 
 /** What every build of the kernels exports. */
@@ -42,16 +43,61 @@ const PAGE = 65536
 /** wasm32 ends here. */
 export const MAX_BYTES = 65536 * PAGE
 
-export const emptyMemory = (): WebAssembly.Memory => new WebAssembly.Memory({ initial: 1, maximum: MAX_BYTES / PAGE, shared: true })
+/** The kernels as the bundle holds them: bytes, or a module where the platform compiles only what it was deployed with. */
+export type Code = Uint8Array<ArrayBuffer> | WebAssembly.Module
+
+/** Pages that are not isolated have no shared memory; nor have modules of a platform without threads, see scripts/assets.mjs. */
+const isShared = (code: Code): boolean => code instanceof Uint8Array && typeof SharedArrayBuffer !== 'undefined'
+
+export const emptyMemory = (code: Code): WebAssembly.Memory =>
+  new WebAssembly.Memory({ initial: 1, maximum: MAX_BYTES / PAGE, shared: isShared(code) })
+
+/** Whether this engine knows every instruction of the kernels. */
+export const isValid = (code: Code): boolean => !(code instanceof Uint8Array) || WebAssembly.validate(code)
+
+export async function compile(code: Code): Promise<WebAssembly.Module> {
+  return code instanceof Uint8Array ? WebAssembly.compile(fitting(code)).catch(refused) : code
+}
+
+/** What a page's policy forbids is told with what allows it. WebKit compiles in any page, and refuses to instantiate. */
+function refused(error: unknown): never {
+  if (!/content.security.policy|unsafe-eval|CSP/i.test(String(error))) throw error
+  throw new BertletError(
+    'unsupported',
+    "the page's Content-Security-Policy refuses WebAssembly",
+    "Add 'wasm-unsafe-eval' to its script-src",
+    { cause: error },
+  )
+}
+
+export function compileNow(code: Code): WebAssembly.Module {
+  return code instanceof Uint8Array ? new WebAssembly.Module(fitting(code)) : code
+}
+
+/** One binary serves shared and unshared memory: its import names the memory, and a byte that says which. */
+function fitting(code: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  if (isShared(code)) return code
+  const [name, unshared] = ['memory', code.slice()]
+  let at = 0
+  while (at < code.length && !Array.from(name).every((c, i) => code[at + i] === c.charCodeAt(0))) at++
+  // Behind the name: 2, a memory; then its limits, 3 for shared with a maximum, 1 for a maximum.
+  unshared[at + name.length + 1] = 1
+  return unshared
+}
 
 type Exports = Record<string, unknown>
 
+/** A module of another realm, as edge-runtime gives it, is none to the loader: it would take it for bytes. */
+const isOwn = (module: WebAssembly.Module): boolean => module instanceof WebAssembly.Module
+
 export async function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Promise<Kernels> {
-  return kernelsOf((await load<Exports>(module, { env: { memory } })).exports)
+  if (isOwn(module)) return kernelsOf((await load<Exports>(module, { env: { memory } }).catch(refused)).exports)
+  return kernelsOf(demangle((await WebAssembly.instantiate(module, { env: { memory } })).exports))
 }
 
 export function instantiateNow(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
-  return kernelsOf(loadNow<Exports>(module, { env: { memory } }).exports)
+  if (isOwn(module)) return kernelsOf(loadNow<Exports>(module, { env: { memory } }).exports)
+  return kernelsOf(demangle(new WebAssembly.Instance(module, { env: { memory } }).exports))
 }
 
 function kernelsOf(exports: Exports): Kernels {

@@ -1,7 +1,7 @@
 import { Status, Sync } from '../../assembly/abi.ts'
 import { BertletError } from '../errors.ts'
-import type { Runtime, WorkerHandle } from '../runtimes/runtime.ts'
-import { Command, Mail, MAILBOX_WORDS, MAX_WORKERS, type Attach, type FromWorker } from './mailbox.ts'
+import type { Runtime, WorkerData, WorkerHandle } from '../runtimes/runtime.ts'
+import { Command, Mail, MAILBOX_WORDS, type Attach, type FromWorker } from './mailbox.ts'
 import type { Store } from './store.ts'
 
 /** Records first..last-1 of a plan of a store, on `ranks` workers. */
@@ -17,17 +17,17 @@ export interface Job {
 }
 
 interface Member {
-  /** Its mailbox. Not given to another worker before this one has really ended. */
-  readonly index: number
   readonly handle: WorkerHandle
   readonly box: Int32Array
   /** Memory ids that it has an instance of. */
   readonly attached: Set<number>
   alive: boolean
+  /** It has said something: it really runs. */
+  started: boolean
   /** In its event loop, not on its mailbox. */
   listening: boolean
   /** Settles the attach in progress. */
-  attaching?: ((error?: BertletError) => void) | undefined
+  attaching?: ((error?: Error) => void) | undefined
 }
 
 interface Run {
@@ -37,21 +37,31 @@ interface Run {
   settle(status: Status, error?: BertletError): void
 }
 
+/** The platform does not let a worker start, and says why. */
+export class WorkersRefused extends Error {}
+
 /**
- * The one pool of the process. Workers sleep on their mailboxes outside of any model's memory; jobs wait in one queue.
- * A worker that ends, asked or not, is replaced when the next job needs it.
+ * The one pool of the process. Workers sleep on their mailboxes; jobs wait in one queue. A worker that ends, asked or not, is replaced when
+ * the next job needs it. Where the platform lets fewer start than asked for, those that started do the work.
  */
 export class Pool {
-  private readonly control = new SharedArrayBuffer(MAX_WORKERS * MAILBOX_WORDS * 4)
   private readonly members: (Member | undefined)[] = [] // by rank
-  private readonly freeBoxes = Array.from({ length: MAX_WORKERS }, (_, index) => MAX_WORKERS - 1 - index)
+  /** As many workers as start here, and what was said of the next; undefined as long as all did. */
+  private refusal: { readonly workers: number; readonly why: string } | undefined
   private queue: Promise<void> = Promise.resolve()
   private current: Run | undefined
   private generation = 0
 
   constructor(private readonly runtime: Runtime) {}
 
-  /** Runs a job when those before it are done. Rejects on abort, on a worker's end and on a trap; the pool stays usable. */
+  get refused(): { readonly workers: number; readonly why: string } | undefined {
+    return this.refusal
+  }
+
+  /**
+   * Runs a job when those before it are done. Rejects on abort, on a worker's end and on a trap, and the pool stays usable; with
+   * WorkersRefused where no worker can start.
+   */
   run(job: Job): Promise<void> {
     const result = this.queue.then(() => this.start(job))
     this.queue = result.then(nothing, nothing)
@@ -69,14 +79,44 @@ export class Pool {
 
   private async start(job: Job): Promise<void> {
     job.signal?.throwIfAborted()
-    const members = Array.from({ length: job.ranks }, (_, index) => this.member(index))
-    for (const member of members) member.handle.ref()
+    const members = await this.team(job)
     try {
-      await Promise.all(members.map((member) => this.attach(member, job.store)))
       job.signal?.throwIfAborted()
       await this.dispatch(job, members)
     } finally {
       for (const member of members) member.handle.unref()
+    }
+  }
+
+  /** The members that run a job, each with an instance of its store: as many as asked for and as the platform lets start. */
+  private async team({ ranks, store }: Pick<Job, 'ranks' | 'store'>): Promise<Member[]> {
+    const size = Math.min(ranks, this.refusal?.workers ?? ranks)
+    if (size === 0) throw new WorkersRefused(this.refusal!.why)
+    const called = await Promise.allSettled(Array.from({ length: size }, (_, rank) => this.call(rank, store)))
+    const members: Member[] = []
+    let failure: Error | undefined
+    for (const result of called) {
+      if (result.status === 'fulfilled') members.push(result.value)
+      else if (failure === undefined || failure instanceof WorkersRefused) failure = result.reason as Error
+    }
+    if (failure === undefined) return members
+    for (const member of members) member.handle.unref()
+    if (!(failure instanceof WorkersRefused)) throw failure
+    // Ranks have no gaps: those behind the first that did not start are not used.
+    this.refusal = { workers: called.findIndex(({ status }) => status === 'rejected'), why: failure.message }
+    return this.team({ ranks, store })
+  }
+
+  /** The worker of a rank, started and attached. */
+  private async call(rank: number, store: Store): Promise<Member> {
+    const member = this.member(rank)
+    member.handle.ref()
+    try {
+      await this.attach(member, store)
+      return member
+    } catch (error) {
+      member.handle.unref()
+      throw error
     }
   }
 
@@ -118,7 +158,7 @@ export class Pool {
         box[Mail.Last] = job.last
         box[Mail.Sync] = store.sync
         box[Mail.Rank] = rank
-        box[Mail.Ranks] = job.ranks
+        box[Mail.Ranks] = members.length
         box[Mail.Tile] = job.tile
         this.wake(member, generation)
       })
@@ -140,15 +180,28 @@ export class Pool {
   private member(rank: number): Member {
     const present = this.members[rank]
     if (present?.alive) return present
-    const index = this.freeBoxes.pop()
-    if (index === undefined) throw new BertletError('invalid_argument', `threads: at most ${MAX_WORKERS} workers`)
-    const box = new Int32Array(this.control, index * MAILBOX_WORDS * 4, MAILBOX_WORDS).fill(0)
-    const handle = this.runtime.spawn({ control: this.control, index })
-    const member: Member = { index, handle, box, attached: new Set(), alive: true, listening: true }
+    const control = new SharedArrayBuffer(MAILBOX_WORDS * 4)
+    const handle = this.spawn({ control })
+    const member: Member = {
+      handle,
+      box: new Int32Array(control),
+      attached: new Set(),
+      alive: true,
+      started: false,
+      listening: true,
+    }
     this.members[rank] = member
     handle.onMessage((message) => this.receive(member, message as FromWorker))
     handle.onExit((reason) => this.exited(member, reason))
     return member
+  }
+
+  private spawn(data: WorkerData): WorkerHandle {
+    try {
+      return this.runtime.spawn(data)
+    } catch (error) {
+      throw new WorkersRefused(refusedBecause(error instanceof Error ? error.message : String(error)))
+    }
   }
 
   private async attach(member: Member, store: Store): Promise<void> {
@@ -172,6 +225,7 @@ export class Pool {
   }
 
   private receive(member: Member, message: FromWorker): void {
+    member.started = true
     if (message.type === 'attached') member.attaching?.()
     else if (message.type === 'failed') {
       const error = new BertletError('internal', `a worker failed: ${message.message}`)
@@ -185,9 +239,8 @@ export class Pool {
 
   private exited(member: Member, reason: string): void {
     member.alive = false
-    this.freeBoxes.push(member.index)
     const error = ended(reason)
-    member.attaching?.(error)
+    member.attaching?.(member.started ? error : new WorkersRefused(refusedBecause(reason)))
     if (this.current?.members.includes(member)) this.current.settle(Status.Aborted, error)
   }
 
@@ -201,5 +254,7 @@ export class Pool {
 function ended(reason: string): BertletError {
   return new BertletError('worker_failed', `a worker ended while it was needed: ${reason}`, 'Call again: the worker is replaced')
 }
+
+const refusedBecause = (reason: string): string => `workers were refused here: ${reason}`
 
 const nothing = (): void => {}

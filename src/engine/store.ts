@@ -48,13 +48,15 @@ export class Store {
   }
 
   static async create(precision: Precision = 'exact', dtype: WeightDtype = 'f32'): Promise<Store> {
-    const [chosen, memory] = [await build(precision, dtype), emptyMemory()]
+    const chosen = await build(precision, dtype)
+    const memory = emptyMemory(chosen.code)
     const kernels = await instantiate(chosen.module, memory)
     return new Store(chosen, memory, kernels, new Allocator(kernels.base, MAX_BYTES))
   }
 
   static createNow(precision: Precision = 'exact', dtype: WeightDtype = 'f32'): Store {
-    const [chosen, memory] = [buildNow(precision, dtype), emptyMemory()]
+    const chosen = buildNow(precision, dtype)
+    const memory = emptyMemory(chosen.code)
     const kernels = instantiateNow(chosen.module, memory)
     return new Store(chosen, memory, kernels, new Allocator(kernels.base, MAX_BYTES))
   }

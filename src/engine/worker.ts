@@ -1,6 +1,6 @@
 import { Status, Sync } from '../../assembly/abi.ts'
 import type { WorkerData } from '../runtimes/runtime.ts'
-import { Command, Mail, MAILBOX_WORDS, type Attach, type FromWorker } from './mailbox.ts'
+import { Command, Mail, type Attach, type FromWorker } from './mailbox.ts'
 import { instantiate, type Kernels } from './module.ts'
 import { Tuner } from './tuner.ts'
 
@@ -17,8 +17,8 @@ const SPIN = 2000
  * A compute worker: an instance per attached memory, asleep on its mailbox between runs. It returns to its event loop only when told
  * that a message is coming, so a run never waits for one.
  */
-export function serve(port: Port, { control, index }: WorkerData): void {
-  const box = new Int32Array(control, index * MAILBOX_WORDS * 4, MAILBOX_WORDS)
+export function serve(port: Port, { control }: WorkerData): void {
+  const box = new Int32Array(control)
   const attached = new Map<number, { kernels: Kernels; sync: Int32Array }>()
   const tuner = new Tuner()
   let seen = 0

@@ -41,7 +41,7 @@ const HEADS = [
 /** The place of a model's files; of the default model when none is named. */
 export function openModel(from?: ModelSource | null, options: SourceOptions = {}): Source {
   checkOnlySourceOptions('model', options)
-  return from === undefined || from === null ? currentRuntime().defaultSource() : openSource(from, options)
+  return openSource(from ?? currentRuntime().defaultSource(), options)
 }
 
 /** Reads what a checkpoint says of itself. */

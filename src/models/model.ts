@@ -190,7 +190,7 @@ export abstract class BertPreTrainedModel extends Callable {
   /** What runs, and why each was chosen. */
   info(): ModelInfo {
     const { name, specs, threadsWhy, dtypeWhy, attention, unexpected, initialized, engine, trunk } = this.loaded
-    const { store, threads, arenaBytes } = engine
+    const { store, arenaBytes } = engine
     this.loaded.assertLive()
     const { mc, kc, high, nr } = store.kernels.tile
     const rows = store.build.tile || high
@@ -200,7 +200,7 @@ export abstract class BertPreTrainedModel extends Callable {
       runtime: currentRuntime().name,
       build: { name: store.build.name, why: store.build.why },
       dtype: { name: trunk.dtype ?? 'f32', why: dtypeWhy },
-      threads: { count: threads, why: threadsWhy },
+      threads: engine.team(threadsWhy),
       attention: { name: attention, why: attention === 'sdpa' ? 'fused; a call with output_attentions runs eager' : 'as asked' },
       tile: {
         name: `${rows}x${nr}`,

@@ -35,7 +35,7 @@ export class FeatureExtractionPipeline extends Callable {
   }
 
   static async create(model: ModelSource | undefined, options: LoadOptions): Promise<FeatureExtractionPipeline> {
-    const source = model === undefined ? currentRuntime().defaultSource() : openSource(model, options)
+    const source = openSource(model ?? currentRuntime().defaultSource(), options)
     const [tokenizer, bert] = await Promise.all([
       Tokenizer.fromPretrained(source, { signal: options.signal }),
       BertModel.fromPretrained(source, { add_pooling_layer: false, ...options }),

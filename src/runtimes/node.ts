@@ -9,11 +9,12 @@ import { directorySink } from './node-sink.ts'
 import type { Runtime, WorkerHandle } from './runtime.ts'
 
 const { bun, deno, node: version } = process.versions
+const { permission } = process as { permission?: { has(scope: string): boolean } }
 
 export const node: Runtime = {
   name: bun !== undefined ? `bun ${bun}` : deno !== undefined ? `deno ${deno}` : `node ${version}`,
   parallelism: availableParallelism,
-  workers: true,
+  workers: permission?.has('worker') === false ? "Node's --permission refuses workers: --allow-worker allows them" : true,
   spawn(data): WorkerHandle {
     const worker = new Worker(workerSource, { eval: true, workerData: data, name: 'bertlet', stdin: false })
     worker.unref()

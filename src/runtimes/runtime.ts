@@ -13,7 +13,7 @@ export interface Runtime {
   parallelism(): number
   /** Whether workers can exist here; the reason when not. */
   readonly workers: true | string
-  /** Starts a worker of the bundled source with `data`; throws when refused. */
+  /** Starts a worker of the bundled source with `data`. Refused, it throws, or the handle tells of the end before any message. */
   spawn(data: WorkerData): WorkerHandle
   /** Lets the event loop turn once. */
   turn(): Promise<void>
@@ -23,8 +23,8 @@ export interface Runtime {
   sink(name: string): import('../weights/sink.ts').Sink
   /** A directory that takes checkpoints. */
   folder(name: string): Folder
-  /** The model that pipelines use when none is named. */
-  defaultSource(): Source
+  /** The model that pipelines use when none is named: its files, or its name. */
+  defaultSource(): Source | string
   hub(): HubPlatform
 }
 
@@ -41,9 +41,8 @@ export interface HubPlatform {
 
 /** What a worker is born with. */
 export interface WorkerData {
-  /** Mailboxes of all workers, see engine/mailbox.ts. */
+  /** Its mailbox, see engine/mailbox.ts. */
   readonly control: SharedArrayBuffer
-  readonly index: number
 }
 
 export interface WorkerHandle {

@@ -4,7 +4,7 @@ import path from 'node:path'
 import { BertForSequenceClassification, BertModel, prepare } from '../../src/index.node.ts'
 import { HeadTraining } from '../../src/training.ts'
 import { relaxedBuild } from '../../src/engine/build.ts'
-import { emptyMemory, instantiate } from '../../src/engine/module.ts'
+import { compile, emptyMemory, instantiate } from '../../src/engine/module.ts'
 import { FAST_HEADS } from '../conformance/heads.ts'
 import { hash, outputHash, REPRODUCIBLE_CASES } from '../conformance/reproducible.ts'
 import { memorySource } from '../../src/weights/source.ts'
@@ -65,7 +65,7 @@ export async function fastReport(file: string, golden: string): Promise<FastRepo
   tiles.push(model.info().tile.why)
   await model.dispose()
   const bytes = new Uint8Array(readFileSync(file))
-  const refused = relaxedBuild('fast', undefined as never, 1)
+  const refused = relaxedBuild('fast', undefined as never, undefined as never, 1)
   return {
     tooEarly,
     build,
@@ -104,7 +104,7 @@ async function losses(precision: 'exact' | 'fast'): Promise<number[]> {
 
 async function selfTest(bytes: Uint8Array<ArrayBuffer>): Promise<number | undefined> {
   if (!WebAssembly.validate(bytes)) return undefined
-  return (await instantiate(await WebAssembly.compile(bytes), emptyMemory())).selfTest()
+  return (await instantiate(await compile(bytes), emptyMemory(bytes))).selfTest()
 }
 
 /** f32x4.relaxed_madd (fd 85 02) made f32x4.relaxed_nmadd (fd 86 02): an engine that computes something else. */

