@@ -35,6 +35,16 @@ export type { CallProgress } from './pipelines/batches.ts'
 export type { AggregationStrategy, Entity, TokenEntity } from './pipelines/entities.ts'
 export type { FilledMask, FillMaskOptions, FillMaskPipeline } from './pipelines/fill-mask.ts'
 export type { Answer, Question, QuestionAnsweringOptions, QuestionAnsweringPipeline } from './pipelines/question-answering.ts'
+export type { Choice, ChoiceQuestion, MultipleChoiceOptions, MultipleChoicePipeline } from './pipelines/multiple-choice.ts'
+export type {
+  NextSentence,
+  NextSentenceOptions,
+  NextSentencePredictionPipeline,
+  SentencePair,
+} from './pipelines/next-sentence-prediction.ts'
+export type { SentenceSimilarityOptions, SentenceSimilarityPipeline } from './pipelines/sentence-similarity.ts'
+export type { Ranked, TextRankingOptions, TextRankingPipeline } from './pipelines/text-ranking.ts'
+export type { EmbeddingPrecision, Ranges } from './pipelines/vectors.ts'
 export type { Label, ScoreFunction, TextClassificationOptions, TextClassificationPipeline } from './pipelines/text-classification.ts'
 export type { TokenClassificationOptions, TokenClassificationPipeline } from './pipelines/token-classification.ts'
 export type {

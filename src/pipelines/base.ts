@@ -92,7 +92,7 @@ export abstract class Pipeline<M extends BertPreTrainedModel = BertPreTrainedMod
   }
 }
 
-const isStream = <Item>(inputs: unknown): inputs is AsyncIterable<Item> =>
+export const isStream = <Item>(inputs: unknown): inputs is AsyncIterable<Item> =>
   typeof inputs === 'object' && inputs !== null && Symbol.asyncIterator in inputs
 
 async function collect<T>(results: AsyncIterable<T>): Promise<T[]> {

@@ -9,15 +9,19 @@ import type { Source } from '../weights/source.ts'
 import type { Pipeline } from './base.ts'
 import type { FeatureExtractionPipeline } from './feature-extraction.ts'
 import type { FillMaskPipeline } from './fill-mask.ts'
+import type { MultipleChoicePipeline } from './multiple-choice.ts'
+import type { NextSentencePredictionPipeline } from './next-sentence-prediction.ts'
 import type { QuestionAnsweringPipeline } from './question-answering.ts'
+import type { SentenceSimilarityPipeline } from './sentence-similarity.ts'
 import type { TextClassificationPipeline } from './text-classification.ts'
+import type { TextRankingPipeline } from './text-ranking.ts'
 import type { TokenClassificationPipeline } from './token-classification.ts'
 import type { ZeroShotClassificationPipeline } from './zero-shot-classification.ts'
 
 /** A task's pipeline: made of a model of its class and a tokenizer. */
 interface PipelineClass {
   readonly model: ModelClass
-  new (model: never, tokenizer: Tokenizer): Pipeline
+  new (model: never, tokenizer: Tokenizer, settings: never): Pipeline
   /** What it reads of the checkpoint beside weights and vocabulary. */
   settings?(source: Source, signal: AbortSignal | undefined): Promise<unknown>
 }
@@ -51,6 +55,19 @@ const TASKS = {
     fits: ['BertForSequenceClassification'],
     load: async () => (await import('./zero-shot-classification.ts')).ZeroShotClassificationPipeline,
   },
+  'text-ranking': {
+    fits: ['BertForSequenceClassification'],
+    load: async () => (await import('./text-ranking.ts')).TextRankingPipeline,
+  },
+  'next-sentence-prediction': {
+    fits: ['BertForNextSentencePrediction', 'BertForPreTraining'],
+    load: async () => (await import('./next-sentence-prediction.ts')).NextSentencePredictionPipeline,
+  },
+  'multiple-choice': {
+    fits: ['BertForMultipleChoice'],
+    load: async () => (await import('./multiple-choice.ts')).MultipleChoicePipeline,
+  },
+  'sentence-similarity': { load: async () => (await import('./sentence-similarity.ts')).SentenceSimilarityPipeline },
 } as const satisfies Readonly<Record<string, TaskEntry>>
 
 /** Other names that people use. */
@@ -71,6 +88,10 @@ export interface Pipelines {
   'fill-mask': FillMaskPipeline
   'question-answering': QuestionAnsweringPipeline
   'zero-shot-classification': ZeroShotClassificationPipeline
+  'text-ranking': TextRankingPipeline
+  'next-sentence-prediction': NextSentencePredictionPipeline
+  'multiple-choice': MultipleChoicePipeline
+  'sentence-similarity': SentenceSimilarityPipeline
 }
 
 type Resolved<T extends Task | TaskAlias> = T extends TaskAlias ? (typeof ALIASES)[T] : T

@@ -1,5 +1,5 @@
 // Every pipeline gives what Hugging Face's own give; see test/golden/generate_pipelines.py.
-import { pipeline, type Source, type Task } from '../../src/index.ts'
+import { pipeline, Tensor, type Source, type Task } from '../../src/index.ts'
 import { memorySource } from '../../src/weights/source.ts'
 import { readSafetensors } from '../support/safetensors.ts'
 import { ConformanceError, same, type ConformanceCase, type Files } from './case.ts'
@@ -70,18 +70,21 @@ function alike(got: unknown, want: unknown, what: string): void {
   } else same(got, want, what)
 }
 
+/** Tensors as the golden files have them. */
+const plain = (value: unknown): unknown => (value instanceof Tensor ? { dims: value.dims, data: [...value.data] } : value)
+
 function parity(task: Task, file = 'golden.json'): ConformanceCase {
   const run = async (files: Files): Promise<void> => {
     const { heads } = await readGolden(files)
     const cases = (await readGolden(files, file)).cases.filter((made) => made.task === task)
-    same(cases.length > 5, true, `${task}: cases`)
+    same(cases.length > 0, true, `${task}: cases`)
     for (const head of new Set(cases.map((made) => made.head))) {
       for (const config of new Set(cases.filter((made) => made.head === head).map((made) => JSON.stringify(made.config)))) {
         const own = { ...heads[head], ...(JSON.parse(config) as object) }
         const pipe = await open(task, await tinySource(files, head, own), HERE)
         try {
           for (const { inputs, options, want } of cases.filter((made) => made.head === head && JSON.stringify(made.config) === config))
-            alike(await pipe(...inputs, options), want, `${head} ${JSON.stringify([...inputs, options]).slice(0, 160)}`)
+            alike(plain(await pipe(...inputs, options)), want, `${head} ${JSON.stringify([...inputs, options]).slice(0, 160)}`)
         } finally {
           await pipe.dispose()
         }
@@ -98,4 +101,9 @@ export const PIPELINE_CASES: readonly ConformanceCase[] = [
   parity('token-classification', 'windows.json'),
   parity('question-answering', 'windows.json'),
   parity('zero-shot-classification'),
+  parity('feature-extraction'),
+  parity('sentence-similarity'),
+  parity('text-ranking'),
+  parity('next-sentence-prediction'),
+  parity('multiple-choice'),
 ]

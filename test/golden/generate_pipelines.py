@@ -158,12 +158,58 @@ def cases():
         yield ask("zero-shot-classification", head, [TEXTS[0], TEXTS[3]], ["cat", "dog"])
 
 
+def plain_cases():
+    """Tasks without a pipeline of transformers: its models, and the rules of sentence-transformers in a few lines."""
+    encode = lambda *texts: own_tokenizer()(*texts, return_tensors="pt", truncation=True)
+    model = build("nsp")
+    for pair in ((TEXTS[0], "what film"), (TEXTS[1], TEXTS[3])):
+        score = model(**encode(*pair)).logits.softmax(-1)[0, 0].item()
+        yield "next-sentence-prediction", "nsp", {}, [{"text": pair[0], "text_pair": pair[1]}], {}, {"is_next": score >= 0.5, "score": score}
+    model = build("choice")
+    for choices in (["good.", "the cat", "was"], ["in London", "not"]):
+        logits = [model(**{key: value[None] for key, value in encode(TEXTS[0], choice).items()}).logits.item() for choice in choices]
+        best = max(range(len(choices)), key=lambda i: logits[i])
+        want = {"choice": best, "answer": choices[best], "scores": torch.tensor(logits).softmax(0).tolist()}
+        yield "multiple-choice", "choice", {}, [{"text": TEXTS[0], "choices": choices}], {}, want
+    model = build("single")
+    documents = [TEXTS[0], TEXTS[3], LONG, "london"]
+    logits = [model(**encode("where lived Ada", document)).logits.item() for document in documents]
+    for config, score in (({}, lambda x: torch.tensor(x).sigmoid().item()), ({"sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity"}}, float)):
+        order = sorted(range(4), key=lambda i: -logits[i])
+        want = [{"corpus_id": i, "score": score(logits[i])} for i in order]
+        yield "text-ranking", "single", config, ["where lived Ada", documents], {}, want
+        yield "text-ranking", "single", config, ["where lived Ada", documents], {"top_k": 2, "return_documents": True}, [{**row, "text": documents[row["corpus_id"]]} for row in want[:2]]
+
+    model = build("ner").bert
+    hidden = [model(**encode(text)).last_hidden_state[0] for text in TEXTS]
+    unit = torch.nn.functional.normalize
+    pools = {"mean": lambda h: h.mean(0), "max": lambda h: h.max(0).values, **dict.fromkeys(("cls", "first_token"), lambda h: h[0]),
+             **dict.fromkeys(("last", "last_token", "eos"), lambda h: h[-1])}
+    for name, pool in pools.items():
+        vectors = torch.stack([pool(h) for h in hidden])
+        for options, want in (({}, vectors), ({"normalize": True, "truncate_dim": 5}, unit(vectors[:, :5])), ({"normalize": True}, unit(vectors))):
+            if not options or name in ("mean", "max"):
+                yield "feature-extraction", "ner", {}, [TEXTS], {"pooling": name, **options}, tensor(want)
+    yield "feature-extraction", "ner", {}, [TEXTS], {}, tensor(torch.nn.utils.rnn.pad_sequence(hidden, batch_first=True))
+    prompted = model(**encode("what was " + TEXTS[0])).last_hidden_state[0]
+    yield "feature-extraction", "ner", {}, [TEXTS[0]], {"pooling": "mean", "prompt": "what was "}, tensor(prompted.mean(0)[None])
+    a, *b = unit(torch.stack([h.mean(0) for h in hidden]))
+    yield "sentence-similarity", "ner", {}, [TEXTS[0], TEXTS[1:]], {}, [(a @ x).item() for x in b]
+
+
+def tensor(value):
+    return {"dims": list(value.shape), "data": value.flatten().tolist()}
+
+
 def windows():
     pipe = pipeline("token-classification", model=build("ner"), tokenizer=own_tokenizer())
     for strategy in ("simple", "first", "average", "max"):
         for stride in (0, 7, 30):
             options = {"aggregation_strategy": strategy, "stride": stride}
             yield "token-classification", "ner", {}, [LONG], options, places(pipe(LONG, **options), LONG)
+
+
+def questions():
     pipe = pipeline("question-answering", model=build("qa"), tokenizer=own_tokenizer())
     ask = ["Who lived in London?", "where?", "was the 🙂 cat good, and who wrote of שלום"]
     for question in ask:
@@ -174,6 +220,7 @@ def windows():
                     yield "question-answering", "qa", {}, [question, context], options, places(pipe(question=question, context=context, **options), context)
 
 
+@torch.no_grad()
 def main():
     four = transformers.__version__.startswith("4.")
     if not four:
@@ -181,7 +228,7 @@ def main():
     names = ("task", "head", "config", "inputs", "options", "want")
     versions = {"torch": torch.__version__, "tokenizers": tokenizers.__version__, "transformers": transformers.__version__}
     heads = {name: {"architectures": [head], **config} for name, (head, config) in HEADS.items()}
-    made = [dict(zip(names, case)) for case in (windows() if four else cases())]
+    made = [dict(zip(names, case)) for case in ([*windows(), *questions()] if four else [*cases(), *plain_cases()])]
     write("windows.json" if four else "golden.json", {"versions": versions, **({} if four else {"heads": heads}), "cases": made})
 
 
