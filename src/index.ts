@@ -29,7 +29,30 @@ export { Tensor } from './models/tensor.ts'
 export { Tokenizer } from './models/tokenizer.ts'
 export type { TokenizeOptions } from './tokenizer/options.ts'
 export type { DecodeOptions, NewToken, TokenizerOutput } from './tokenizer/tokenizer.ts'
-export { pipeline, type Task } from './pipelines/pipeline.ts'
+export { pipeline, type Pipelines, type Task, type TaskAlias } from './pipelines/pipeline.ts'
+export type { Call, CallOptions, TextOrPair } from './pipelines/base.ts'
+export type { CallProgress } from './pipelines/batches.ts'
+export type { AggregationStrategy, Entity, TokenEntity } from './pipelines/entities.ts'
+export type { FilledMask, FillMaskOptions, FillMaskPipeline } from './pipelines/fill-mask.ts'
+export type { Answer, Question, QuestionAnsweringOptions, QuestionAnsweringPipeline } from './pipelines/question-answering.ts'
+export type { Choice, ChoiceQuestion, MultipleChoiceOptions, MultipleChoicePipeline } from './pipelines/multiple-choice.ts'
+export type {
+  NextSentence,
+  NextSentenceOptions,
+  NextSentencePredictionPipeline,
+  SentencePair,
+} from './pipelines/next-sentence-prediction.ts'
+export type { SentenceSimilarityOptions, SentenceSimilarityPipeline } from './pipelines/sentence-similarity.ts'
+export type { Ranked, TextRankingOptions, TextRankingPipeline } from './pipelines/text-ranking.ts'
+export type { EmbeddingPrecision, Ranges } from './pipelines/vectors.ts'
+export type { Label, ScoreFunction, TextClassificationOptions, TextClassificationPipeline } from './pipelines/text-classification.ts'
+export type { TokenClassificationOptions, TokenClassificationPipeline } from './pipelines/token-classification.ts'
+export type {
+  CandidateLabels,
+  ZeroShotClassificationOptions,
+  ZeroShotClassificationPipeline,
+  ZeroShotResult,
+} from './pipelines/zero-shot-classification.ts'
 export type { FeatureExtractionOptions, FeatureExtractionPipeline } from './pipelines/feature-extraction.ts'
 export type { Sink } from './weights/sink.ts'
 export type { ResponseCache } from './weights/cache.ts'

@@ -44,7 +44,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'assembly/abi.ts',
   ],
   'src/training.ts': ['src/errors.ts', 'src/training', 'src/weights/folder.ts'],
-  'src/pipelines': ['src/errors.ts', 'src/callable.ts', 'src/engine', 'src/models', 'src/tokenizer', 'src/weights'],
+  'src/pipelines': ['src/errors.ts', 'src/callable.ts', 'src/json.ts', 'src/engine', 'src/models', 'src/tokenizer', 'src/weights'],
   'src/cli': [
     'src/errors.ts',
     'src/index.node.ts',

@@ -1,6 +1,6 @@
 import { expected } from '../errors.ts'
 
-export type TensorData = Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>
+export type TensorData = Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Int8Array<ArrayBuffer> | Uint8Array<ArrayBuffer>
 
 /** A result: values in an ordinary buffer, row-major, and their dimensions. */
 export class Tensor<T extends TensorData = Float32Array<ArrayBuffer>> {
@@ -12,8 +12,10 @@ export class Tensor<T extends TensorData = Float32Array<ArrayBuffer>> {
     if (size !== data.length) throw expected('Tensor', `${size} values for dims [${dims.join(', ')}]`, data.length)
   }
 
-  get type(): 'float32' | 'int32' {
-    return this.data instanceof Float32Array ? 'float32' : 'int32'
+  get type(): 'float32' | 'int32' | 'int8' | 'uint8' {
+    const { data } = this
+    if (data instanceof Float32Array) return 'float32'
+    return data instanceof Int32Array ? 'int32' : data instanceof Int8Array ? 'int8' : 'uint8'
   }
 
   get size(): number {

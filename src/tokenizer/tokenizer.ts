@@ -117,6 +117,10 @@ export class BertTokenizer {
     return tokens.map((token) => this.id(token) ?? unknown)
   }
 
+  convert_tokens_to_string(tokens: readonly string[]): string {
+    return joinTokens(tokens, this.parts.vocabulary.prefix, this.parts.cleanup)
+  }
+
   decode(ids: readonly number[], options: DecodeOptions = {}): string {
     checkOptions('decode', options, ['skip_special_tokens', 'clean_up_tokenization_spaces'])
     for (const [name, value] of Object.entries(options)) oneOf(name, value, [true, false])
@@ -128,7 +132,7 @@ export class BertTokenizer {
       if (token === undefined || (options.skip_special_tokens && this.addedTokens.get(id)?.special)) continue
       tokens.push(token)
     }
-    const text = joinTokens(tokens, this.parts.vocabulary.prefix, this.parts.cleanup)
+    const text = this.convert_tokens_to_string(tokens)
     return (options.clean_up_tokenization_spaces ?? this.parts.clean_up_tokenization_spaces) ? cleanUpJoined(text) : text
   }
 

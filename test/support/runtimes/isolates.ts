@@ -27,7 +27,7 @@ function tellAll(text: string, tell: Tell): void {
 export function tellFromWorkerd(task: Task, tell: Tell): Promise<void> {
   return withBundle('isolate-main.ts', { plugins: [staticModules()], conditions: ['workerd'] }, async (file) => {
     const { Miniflare } = load('miniflare')
-    const names = ['simd.wasm', 'fast.wasm']
+    const names = ['simd.wasm', 'dot.wasm', 'fast.wasm']
     const isolate = new Miniflare({
       compatibilityDate: '2025-09-01',
       modules: [
@@ -54,7 +54,7 @@ export function tellFromEdgeRuntime(task: Task, tell: Tell): Promise<void> {
   return withBundle('isolate-main.ts', { plugins: [given], format: 'iife', globalName: 'main' }, async (file) => {
     const { EdgeRuntime } = load('edge-runtime')
     const MODULES: Record<string, WebAssembly.Module> = {}
-    for (const name of ['simd.wasm', 'fast.wasm']) {
+    for (const name of ['simd.wasm', 'dot.wasm', 'fast.wasm']) {
       const bytes = new Uint8Array(await wasm(name))
       if (WebAssembly.validate(bytes)) MODULES[name] = new WebAssembly.Module(bytes)
     }
