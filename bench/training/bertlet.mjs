@@ -7,7 +7,8 @@ import { HeadTraining } from '../../dist/training.js'
 const [folder, recipe, threads, precision] = process.argv.slice(2)
 const { learning_rate, weight_decay, max_grad_norm } = JSON.parse(recipe)
 const model = await BertForSequenceClassification.fromPretrained(folder, { threads: Number(threads), precision })
-const trainings = new Map()
+/** One at a time: `{ what, training }`. */
+let current
 const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`)
 const { build } = model.info()
 say({ runs: `bertlet, Node ${process.versions.node}, ${threads} threads, build ${build.name}: ${build.why}` })
@@ -27,23 +28,23 @@ async function losses({ examples, count }) {
 
 /** Milliseconds of each batch. */
 async function run(what, batches) {
-  const work =
-    what === 'forward'
-      ? ({ input_ids, attention_mask }) => model({ input_ids, attention_mask })
-      : (inputs) => trainingFor(what).step(inputs, learning_rate)
+  const training = what === 'forward' ? undefined : await trainingFor(what)
   const times = []
   for (const examples of batches) {
     const start = performance.now()
-    await work(labelled(examples))
+    const { labels, ...inputs } = labelled(examples)
+    await (training?.step({ ...inputs, labels }, learning_rate) ?? model(inputs))
     times.push(performance.now() - start)
   }
   return times
 }
 
-function trainingFor(what) {
+async function trainingFor(what) {
+  if (current?.what === what) return current.training
+  await current?.training.dispose()
   const trainable = what === 'head' ? { trainable: (name) => name.startsWith('classifier') } : {}
-  if (!trainings.has(what)) trainings.set(what, new HeadTraining(model, { weight_decay, max_grad_norm, ...trainable }))
-  return trainings.get(what)
+  current = { what, training: new HeadTraining(model, { weight_decay, max_grad_norm, ...trainable }) }
+  return current.training
 }
 
 function labelled(examples) {
