@@ -1,5 +1,6 @@
 // The options of models, with their checks and defaults.
 import type { Precision } from '../engine/build.ts'
+import { defaultBudget } from '../engine/engine.ts'
 import { checkOptions, expected, nearest } from '../errors.ts'
 import { BertConfig, type ProblemType } from './config.ts'
 import { checkSeed } from './initialize.ts'
@@ -17,7 +18,7 @@ export interface RunOptions {
   readonly precision?: Precision
   /** `sdpa` (default): fused, never stores the scores. `eager`: the plain chain of ops. */
   readonly attn_implementation?: AttentionImplementation
-  /** Most tokens that are computed together, 1024 by default. Bounds memory; the results do not depend on it. */
+  /** Most tokens that are computed together: 1024 by default, 128 where no worker can be. Bounds memory; the results do not depend on it. */
   readonly budget?: number
   /** Of fresh weights; 0 by default. */
   readonly seed?: number
@@ -60,7 +61,7 @@ export function checkLoadOptions(options: LoadOptions): { budget: number; attent
 }
 
 export function checkRunOptions(options: RunOptions): { budget: number; attention: AttentionImplementation; precision: Precision } {
-  const { dtype = 'f32', attn_implementation: attention = 'sdpa', budget = 1024, precision = 'exact', seed = 0 } = options
+  const { dtype = 'f32', attn_implementation: attention = 'sdpa', budget = defaultBudget(), precision = 'exact', seed = 0 } = options
   oneOf('dtype', dtype, ['f32', 'fp32'])
   oneOf('precision', precision, ['exact', 'fast'])
   oneOf('attn_implementation', attention, ['sdpa', 'eager'])
