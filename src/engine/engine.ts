@@ -32,6 +32,9 @@ export function currentRuntime(): Runtime {
   return runtime
 }
 
+/** Tokens computed together unless a model says otherwise: few where the calling thread computes, for it has to answer in between. */
+export const defaultBudget = (): number => (currentRuntime().workers === true ? 1024 : 128)
+
 /** Threads for `threads: undefined`, and the check of any other value. */
 export function resolveThreads(threads: number | undefined): { threads: number; why: string } {
   const platform = currentRuntime()

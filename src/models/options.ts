@@ -1,5 +1,6 @@
 // The options of models, with their checks and defaults.
 import type { Precision, WeightDtype } from '../engine/build.ts'
+import { defaultBudget } from '../engine/engine.ts'
 import { checkOptions, expected, nearest } from '../errors.ts'
 import { BertConfig, type ProblemType } from './config.ts'
 import { checkSeed } from './initialize.ts'
@@ -20,7 +21,7 @@ export interface RunOptions {
   readonly precision?: Precision
   /** `sdpa` (default): fused, never stores the scores. `eager`: the plain chain of ops. */
   readonly attn_implementation?: AttentionImplementation
-  /** Most tokens that are computed together, 1024 by default. Bounds memory; the results do not depend on it. */
+  /** Most tokens that are computed together: 1024 by default, 128 where no worker can be. Bounds memory; the results do not depend on it. */
   readonly budget?: number
   /** Of fresh weights; 0 by default. */
   readonly seed?: number
@@ -71,7 +72,7 @@ export function checkLoadOptions(options: LoadOptions): CheckedOptions {
 }
 
 export function checkRunOptions(options: RunOptions): CheckedOptions {
-  const { dtype, attn_implementation: attention = 'sdpa', budget = 1024, precision = 'exact', seed = 0 } = options
+  const { dtype, attn_implementation: attention = 'sdpa', budget = defaultBudget(), precision = 'exact', seed = 0 } = options
   if (dtype !== undefined) oneOf('dtype', dtype, ['f32', 'fp32', 'int8', 'q8'])
   oneOf('precision', precision, ['exact', 'fast'])
   oneOf('attn_implementation', attention, ['sdpa', 'eager'])

@@ -12,6 +12,8 @@ export interface Measured {
   readonly ms: number
   /** Reading the model, and the first call of 1x128. */
   readonly cold: number
+  /** The longest time between two frames of a page, elsewhere two timers of 0 ms, during a call of 8x128. */
+  readonly pause: number
   /** Bytes of wasm memory. */
   readonly memory: number
 }
@@ -36,9 +38,22 @@ export async function measure(model: Files, clock: () => number | Promise<number
     await bert({ input_ids })
     times.push((await clock()) - before)
   }
+  const pause = await longestPause(bert({ input_ids: Array.from({ length: 8 }, () => input_ids[0]!) }))
   const { runtime, build, threads, bytes } = bert.info()
   await bert.dispose()
   const hash = await outputHash({ threads: threads.count })
   const ms = times.sort((a, b) => a - b)[RUNS >> 1]!
-  return { runtime, build: build.name, threads: threads.count, hash, ms, cold, memory: bytes.memory }
+  return { runtime, build: build.name, threads: threads.count, hash, ms, cold, pause, memory: bytes.memory }
+}
+
+async function longestPause(work: Promise<unknown>): Promise<number> {
+  let [going, longest, last] = [true, 0, performance.now()]
+  const ended = work.finally(() => (going = false))
+  while (going) {
+    await new Promise((resolve) => (typeof requestAnimationFrame === 'function' ? requestAnimationFrame(resolve) : setTimeout(resolve, 0)))
+    const now = performance.now()
+    ;[longest, last] = [Math.max(longest, now - last), now]
+  }
+  await ended
+  return longest
 }
