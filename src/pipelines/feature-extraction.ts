@@ -136,7 +136,7 @@ export class FeatureExtractionPipeline extends Pipeline<BertModel> {
         const text = prompt + textAt(place, item)
         return { rows: [this.row({ text: auto && sentence.do_lower_case ? text.toLowerCase() : text }, max_length)] }
       },
-      compute: (batch) => this.model.features(batch, { pooling: inGraph ? (first) : 'none', normalize: atOnce, signal }),
+      compute: (batch) => this.model.features(batch, { pooling: inGraph ? first : 'none', normalize: atOnce, signal }),
       result: ({ rows }, features, row) => {
         const values = rowAt(features, row)
         const tokens = inGraph ? values : values.subarray(0, rows[0]!.ids.length * width)
