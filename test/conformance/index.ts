@@ -2,6 +2,7 @@ import { same, type ConformanceCase } from './case.ts'
 import { HEAD_BEHAVIOUR, HEADS_EQUAL_PYTORCH } from './heads.ts'
 import { LOSS_CASES } from './losses.ts'
 import { MODEL_CASES } from './models.ts'
+import { PIPELINE_BEHAVIOUR } from './pipeline-behaviour.ts'
 import { PIPELINE_CASES } from './pipelines.ts'
 import { QUANTIZED } from './quantized.ts'
 import { GOLDEN_HASH, INT8_HASH, outputHash, REPRODUCIBLE_CASES } from './reproducible.ts'
@@ -35,4 +36,5 @@ export const CONFORMANCE: Readonly<Record<string, readonly ConformanceCase[]>> =
   tokenizer: TOKENIZER_CASES,
   sources: SOURCE_CASES,
   pipelines: PIPELINE_CASES,
+  'what pipelines do': PIPELINE_BEHAVIOUR,
 }
