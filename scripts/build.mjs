@@ -54,8 +54,6 @@ async function host() {
     format: 'esm',
     platform: 'node',
     target: 'node20',
-    // Kernels are characters above ASCII; escaped they would take four bytes each.
-    charset: 'utf8',
     minify: true,
     sourcemap: true,
     outdir: 'dist',
