@@ -7,6 +7,8 @@ import { brotliCompressSync } from 'node:zlib'
 import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { install } from './support/install.ts'
+import { describeRuntime } from './support/runtimes/conforms.ts'
+import { ensureProcess, FOLDER } from './support/runtimes/installed.ts'
 import { checkpoint, vocabulary } from './support/models.ts'
 
 const run = promisify(execFile)
@@ -139,13 +141,23 @@ console.log(losses[4] < losses[0])`,
     expect(sum(all)).toBeLessThanOrEqual(108 * 1024)
   })
 
-  it('passes publint and Are The Types Wrong', async () => {
-    const tools = path.join(import.meta.dirname, 'runtimes')
-    await install(tools)
-    const script = path.join(tools, 'package-check.mjs')
-    const { stdout } = await run(process.execPath, [script, tarball])
-    expect(JSON.parse(stdout)).toEqual([])
-  }, 300_000)
+  it.each([
+    ['workerd', 'index.workerd.js', './simd.wasm'],
+    ['edge-light', 'index.edge.js', './simd.wasm?module'],
+    ['browser', 'index.web.js', undefined],
+  ])('is for %s what %s says, with kernels as that platform takes them', async (condition, entry, kernels) => {
+    const { metafile } = await build({
+      stdin: { contents: `export * from 'bertlet'`, resolveDir: folder },
+      ...{ bundle: true, write: false, format: 'esm', conditions: [condition], metafile: true, logLevel: 'silent' },
+      ...{ platform: condition === 'browser' ? 'browser' : 'neutral', external: ['*.wasm', '*.wasm?module'] },
+    })
+    const inputs = Object.keys(metafile.inputs).map((file) => path.basename(file))
+    expect(inputs.filter((file) => file.startsWith('index.'))).toEqual([entry])
+    const imports = Object.values(metafile.outputs).flatMap((output) => output.imports.map((each) => each.path))
+    expect(imports.filter((file) => /wasm|^node:/.test(file)).sort()).toEqual(
+      kernels === undefined ? [] : [kernels.replace('simd', 'fast'), kernels],
+    )
+  })
 
   it('has types that a strict consumer compiles against', async () => {
     await writeFile(
@@ -187,5 +199,29 @@ export async function use(): Promise<number[]> {
     expect(files.map((file) => file.path).filter((file) => !/^(dist\/|README|CHANGELOG|LICENSE|NOTICE|package\.json)/.test(file))).toEqual(
       [],
     )
+  })
+})
+
+const missing = await install(FOLDER).then(() => undefined, String)
+describeRuntime('the packed package, by the tools of test/runtimes', missing, () => {
+  it('is imported by name, and computes, in Deno and Bun', async () => {
+    await writeFile(
+      path.join(folder, 'runtime.mjs'),
+      `import { BertModel } from 'bertlet'
+const model = await BertModel.fromPretrained('./model', { threads: 2 })
+const { last_hidden_state } = await model({ input_ids: [[1, 2, 3]] })
+console.log(model.info().runtime.split(' ')[0], model.info().threads.count, JSON.stringify(last_hidden_state.dims))
+await model.dispose()`,
+    )
+    for (const name of ['deno', 'bun'] as const) {
+      const { path: file, args } = await ensureProcess(name)
+      expect((await run(file, [...args, 'runtime.mjs'], { cwd: folder })).stdout.trim()).toBe(`${name} 2 [1,3,48]`)
+    }
+  })
+
+  it('passes publint and Are The Types Wrong', async () => {
+    const script = path.join(FOLDER, 'package-check.mjs')
+    const { stdout } = await run(process.execPath, [script, tarball])
+    expect(JSON.parse(stdout)).toEqual([])
   })
 })
