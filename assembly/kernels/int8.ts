@@ -1,5 +1,5 @@
 // C = act(A B + bias) with A in 7 bits and B in 8: sums of integers, which are exact, so every build and engine has the same ones. A block of
-// rows meets a group of panels; raw sums wait in scratch, and a pass over what is still in L1 makes numbers of them.
+// rows meets a group of panels; raw sums wait in scratch, where they become numbers while they are still in L1 (rows of C may alias there).
 //
 // Relaxed SIMD multiplies four pairs of bytes a lane as they lie. Without it both sides are widened to 16 bits in scratch first, once for
 // many products: then a step is a multiplication and an addition for two pairs a lane, and plain loads.
@@ -22,12 +22,19 @@ const SUMS_BYTES: usize = <usize>ROWS * 32
 // @ts-ignore: decorator
 @inline
 function wideRows(): usize {
-  return blockScratch() + <usize>GROUP * SUMS_BYTES
+  return biasTail() + 64
 }
 // @ts-ignore: decorator
 @inline
 function widePanel(): usize {
   return wideRows() + <usize>ROWS * <usize>DEPTH * 2
+}
+
+/** 8 floats: the bias of a panel that is not whole. */
+// @ts-ignore: decorator
+@inline
+function biasTail(): usize {
+  return blockScratch() + <usize>GROUP * SUMS_BYTES
 }
 
 export function gemmInt8(r: usize): void {
@@ -55,11 +62,11 @@ export function gemmInt8(r: usize): void {
     const block = a + <usize>m0 * rowBytes
     for (let k0 = 0; k0 < k; k0 += DEPTH) {
       const kc = min(DEPTH, k - k0)
-      let from = block + ROW_HEAD + <usize>k0
+      let rowsAt = block + ROW_HEAD + <usize>k0
       let lda = rowBytes
       if (!ASC_FEATURE_RELAXED_SIMD) {
-        widenRows(from, lda, rows, kc, wideRows())
-        from = wideRows()
+        widenRows(rowsAt, lda, rows, kc, wideRows())
+        rowsAt = wideRows()
         lda = (<usize>kc) << 1
       }
       for (let p = p0; p < p1; p++) {
@@ -71,38 +78,45 @@ export function gemmInt8(r: usize): void {
         }
         const sums = blockScratch() + <usize>(p - p0) * SUMS_BYTES
         if (k0 == 0) memory.fill(sums, 0, (<usize>rows) << 5)
-        tiles(from, lda, rows, panel, kc, sums)
+        tiles(rowsAt, lda, rows, panel, kc, sums)
         if (k0 + kc < k) continue
-        const to = c + <usize>m0 * rowStride
+        dequantize(sums, block, rowBytes, rows, head)
         const n0 = p << 3
         const columns = min(8, n - n0)
+        let from = bias ? bias + ((<usize>n0) << 2) : 0
+        if (bias && columns < 8) {
+          memory.copy(biasTail(), from, (<usize>columns) << 2)
+          from = biasTail()
+        }
+        finish(sums, rows, 8, 0, 32, 0, 8, 1, from, kind)
+        const to = c + <usize>m0 * rowStride
         const column = n0 % bw
         if (columns == 8 && column + 8 <= bw) {
-          const at = to + <usize>(n0 / bw) * blockStride + ((<usize>column) << 2)
-          dequantize(sums, block, rowBytes, rows, head, at, rowStride)
-        } else {
-          dequantize(sums, block, rowBytes, rows, head, sums, 32)
-          exchange(sums, rows, to, bw, blockStride, rowStride, n0, columns, true)
-        }
-        finish(to, rows, bw, blockStride, rowStride, n0, columns, 1, bias, kind)
+          let at = to + <usize>(n0 / bw) * blockStride + ((<usize>column) << 2)
+          for (let i = 0; i < rows; i++, at += rowStride) {
+            const x = sums + ((<usize>i) << 5)
+            v128.store(at, v128.load(x))
+            v128.store(at, v128.load(x, 16), 16)
+          }
+        } else exchange(sums, rows, to, bw, blockStride, rowStride, n0, columns, true)
       }
     }
   }
 }
 
-/** Raw sums of a panel [rows][8] to numbers, in place or not: scale * (step * sum + least * the sum of the channel's integers). */
-function dequantize(sums: usize, a: usize, rowBytes: usize, rows: i32, head: usize, to: usize, stride: usize): void {
+/** Raw sums of a panel [rows][8] to numbers, in place: scale * (step * sum + least * the sum of the channel's integers). */
+function dequantize(sums: usize, a: usize, rowBytes: usize, rows: i32, head: usize): void {
   const scale0 = v128.load(head)
   const scale1 = v128.load(head, 16)
   const total0 = v128.load(head, 32)
   const total1 = v128.load(head, 48)
-  for (let i = 0; i < rows; i++, sums += 32, a += rowBytes, to += stride) {
+  for (let i = 0; i < rows; i++, sums += 32, a += rowBytes) {
     const step = v128.load32_splat(a)
     const least = v128.load32_splat(a, 4)
     const x = f32x4.add(f32x4.mul(step, f32x4.convert_i32x4_s(v128.load(sums))), f32x4.mul(least, total0))
     const y = f32x4.add(f32x4.mul(step, f32x4.convert_i32x4_s(v128.load(sums, 16))), f32x4.mul(least, total1))
-    v128.store(to, f32x4.mul(x, scale0))
-    v128.store(to, f32x4.mul(y, scale1), 16)
+    v128.store(sums, f32x4.mul(x, scale0))
+    v128.store(sums, f32x4.mul(y, scale1), 16)
   }
 }
 
