@@ -21,6 +21,7 @@ import {
   wholeFrom,
 } from './options.ts'
 import type { SimilarityOptions } from './similarity.ts'
+import { taskCommands } from './tasks.ts'
 import type { TokenizeOptions } from './tokenize.ts'
 import type { TrainTokenizerOptions } from './train-tokenizer.ts'
 
@@ -101,6 +102,7 @@ function createProgram(signal: AbortSignal): Command {
     (await import('./train-tokenizer.ts')).trainTokenizer(files, options, signal),
   )
 
+  taskCommands(command, signal)
   trainingCommands(command, signal)
   return program
 }
