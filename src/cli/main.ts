@@ -23,6 +23,7 @@ import {
 } from './options.ts'
 import type { QuantizeOptions } from './quantize.ts'
 import type { SimilarityOptions } from './similarity.ts'
+import { taskCommands } from './tasks.ts'
 import type { TokenizeOptions } from './tokenize.ts'
 import type { TrainTokenizerOptions } from './train-tokenizer.ts'
 
@@ -111,6 +112,7 @@ function createProgram(signal: AbortSignal): Command {
     (await import('./train-tokenizer.ts')).trainTokenizer(files, options, signal),
   )
 
+  taskCommands(command, signal)
   trainingCommands(command, signal)
   return program
 }

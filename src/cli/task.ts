@@ -1,0 +1,84 @@
+import { pipeline, type Task } from '../index.node.ts'
+import { batches, type Entry } from './lines.ts'
+import { loadOptions } from './options.ts'
+import { openSink, TableWriter, type Sink } from './output.ts'
+import { openProgress } from './progress.ts'
+import type { TaskCommand, TaskOptions } from './tasks.ts'
+
+interface AnyPipeline {
+  (...args: readonly unknown[]): Promise<unknown>
+  dispose(): Promise<void>
+}
+type Item = Readonly<Record<string, unknown>>
+
+/** Texts that are computed together. */
+const BATCH = 64
+
+/** `bertlet classify`, `ner`, ...: a task over texts, a line or some rows for each. */
+export async function runTask(
+  entry: TaskCommand,
+  first: string,
+  texts: readonly string[],
+  options: TaskOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const sink = await openSink(options.output, signal)
+  const table = !options.json && options.output === undefined && process.stdout.isTTY
+  const progress = await openProgress({ rows: table })
+  const open = pipeline as unknown as (task: Task, model: string | undefined, options: object) => Promise<AnyPipeline>
+  let pipe: AnyPipeline | undefined
+  try {
+    pipe = await open(entry.task, options.model, { ...loadOptions(options), signal, progress_callback: progress.load })
+    const write = table ? tableOf(entry, sink) : jsonLines(sink)
+    let done = 0
+    const all: Entry[] = []
+    for await (const entries of batches(texts, options, BATCH, signal)) {
+      if (entry.together) {
+        all.push(...entries)
+        continue
+      }
+      const list = entries.map(({ text }) => text)
+      const results = (await call(pipe, entry.args(list, first, options), signal)) as unknown[]
+      for (const [i, { text, record }] of entries.entries()) await write(text, record, results[i])
+      progress.texts((done += entries.length), texts.length || undefined)
+    }
+    if (entry.together) {
+      const documents = all.map(({ text }) => text)
+      await write(first, undefined, await call(pipe, entry.args(documents, first, options), signal))
+    }
+    await sink.finish()
+  } finally {
+    progress.stop()
+    await sink.close()
+    await pipe?.dispose()
+  }
+}
+
+type Write = (text: string, record: Item | undefined, result: unknown) => Promise<void>
+
+function call(pipe: AnyPipeline, args: readonly unknown[], signal: AbortSignal): Promise<unknown> {
+  const options = args.at(-1) as object
+  return pipe(...args.slice(0, -1), { ...options, signal })
+}
+
+function jsonLines(sink: Sink): Write {
+  return (text, record, result) => sink.write(`${JSON.stringify({ ...(record ?? { text }), result })}\n`)
+}
+
+function tableOf(entry: TaskCommand, sink: Sink): Write {
+  const writer = new TableWriter(sink, entry.columns)
+  return async (text, _, result) => {
+    const items = itemsOf(result)
+    if (items.length > 0) await writer.write(items.map((item, i) => [i === 0 ? text : '', ...entry.row(item).map(cell)]))
+  }
+}
+
+const cell = (value: unknown): string =>
+  typeof value === 'number' && !Number.isInteger(value) ? value.toFixed(4) : typeof value === 'string' ? value : JSON.stringify(value ?? '')
+
+/** One answer, a list, a list of lists, or labels beside their scores: as rows. */
+function itemsOf(result: unknown): Item[] {
+  if (Array.isArray(result)) return result.flatMap(itemsOf)
+  const { labels, scores } = result as { labels?: string[]; scores?: number[] }
+  return labels ? labels.map((label, i) => ({ label, score: scores![i] })) : [result as Item]
+}
