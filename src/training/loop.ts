@@ -340,5 +340,7 @@ export class TrainingLoop<F> {
 function atStep(error: unknown, step: number, epoch: number, indices: Uint32Array): unknown {
   if (!(error instanceof BertletError) || (error.code !== 'invalid_argument' && error.code !== 'not_finite')) return error
   const list = `${[...indices.subarray(0, 64)].join(', ')}${indices.length > 64 ? ', ...' : ''}`
-  return new BertletError(error.code, `step ${step}, epoch ${epoch}, batch of examples ${list}: ${error.message}`, undefined, { cause: error })
+  return new BertletError(error.code, `step ${step}, epoch ${epoch}, batch of examples ${list}: ${error.message}`, undefined, {
+    cause: error,
+  })
 }
