@@ -147,6 +147,8 @@ async function checkFits(task: string, { fits }: TaskEntry, source: Source, opti
 async function make(type: PipelineClass, source: Source, options: LoadOptions): Promise<Pipeline> {
   const { signal } = options
   const loading = load(type.model, source, options)
+  // What it throws is told where it is awaited.
+  loading.catch(() => undefined)
   try {
     const [tokenizer, settings] = await Promise.all([Tokenizer.fromPretrained(source, { signal }), type.settings?.(source, signal)])
     return new (type as unknown as new (...parts: unknown[]) => Pipeline)(await loading, tokenizer, settings)

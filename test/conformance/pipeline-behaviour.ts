@@ -2,11 +2,12 @@
 import { Tensor, type Source } from '../../src/index.ts'
 import { quantize, type Ranges } from '../../src/pipelines/vectors.ts'
 import { random } from '../support/random.ts'
+import { writeSafetensors } from '../support/safetensors.ts'
 import { check, close, rejects, same, type ConformanceCase, type Files } from './case.ts'
 import { HERE } from './heads.ts'
 import { open, readGolden, tinySource, type AnyPipeline } from './pipelines.ts'
 
-async function tiny(files: Files, head: string, more: Record<string, string> = {}): Promise<Source> {
+async function tiny(files: Files, head: string, more: Record<string, string | Uint8Array> = {}): Promise<Source> {
   const { heads } = await readGolden(files)
   return tinySource(files, head, heads[head]!, more)
 }
@@ -397,6 +398,65 @@ export const PIPELINE_BEHAVIOUR: readonly ConformanceCase[] = [
       await rejects(() => embed('a', { prompt_name: 'qery' }), /one of query, no, got "qery". Did you mean query/, 'a prompt')
       await embed.dispose()
     },
+  },
+  {
+    name: 'layers behind the pooling are read and applied; a module that is not known is refused by name',
+    run: async (files) => {
+      const weight = Array.from({ length: 3 * 32 }, (_, i) => ((i * 7) % 11) / 11 - 0.5)
+      const modules = (last: string): string => {
+        const types = ['models.Transformer', 'models.Pooling', last]
+        return JSON.stringify(types.map((type, idx) => ({ idx, name: `${idx}`, path: `${idx}`, type: `sentence_transformers.${type}` })))
+      }
+      const more = {
+        '1/config.json': JSON.stringify({ pooling_mode: 'mean' }),
+        '2/config.json': JSON.stringify({ in_features: 32, out_features: 3, activation_function: 'torch.nn.modules.activation.Tanh' }),
+        '2/model.safetensors': writeSafetensors([
+          ['linear.weight', [3, 32], weight],
+          ['linear.bias', [3], [0.5, -0.5, 0]],
+        ]),
+      }
+      const embed = await open('feature-extraction', await tiny(files, 'ner', { ...more, 'modules.json': modules('models.Dense') }), HERE)
+      const mean = [...((await embed('Ada', { pooling: 'mean' })) as Tensor).data]
+      const want = [0.5, -0.5, 0].map((bias, n) => Math.tanh(mean.reduce((sum, x, k) => sum + x * weight[n * 32 + k]!, bias)))
+      const { data, dims } = (await embed('Ada', { pooling: 'auto' })) as Tensor
+      same(dims, [1, 3], 'dims')
+      close(data, want, 1e-5, 'tanh of the layer')
+      await embed.dispose()
+      const other = await tiny(files, 'ner', { ...more, 'modules.json': modules('models.LSTM') })
+      await rejects(() => open('feature-extraction', other, HERE), /a module of type LSTM/, 'a module')
+    },
+  },
+  {
+    name: 'vectors of a stream are those of the texts alone, in whole numbers too, by ranges of other vectors',
+    run: (files) =>
+      using(files, 'feature-extraction', 'ner', async (pipe) => {
+        const list = texts(12, 5)
+        const source = async function* (): AsyncGenerator<string> {
+          yield* list
+        }
+        const sample = (await pipe(list, { pooling: 'max' })) as Tensor
+        for (const options of [
+          {},
+          { pooling: 'mean', normalize: true },
+          { pooling: 'max', precision: 'int8', calibration_embeddings: sample },
+        ]) {
+          let i = 0
+          for await (const { dims, data } of pipe(source(), options) as unknown as AsyncIterable<Tensor>) {
+            const alone = (await pipe(list[i++]!, options)) as Tensor
+            same([dims, [...data]], [alone.dims, [...alone.data]], `text ${i} ${JSON.stringify(Object.keys(options))}`)
+          }
+          same(i, list.length, 'vectors')
+        }
+        const whole = (await pipe(list, { pooling: 'max', precision: 'int8', calibration_embeddings: sample })) as Tensor
+        same([Math.min(...whole.data), whole.dims], [-128, [12, 32]], 'the least number of each dimension, and dims')
+        await rejects(
+          async () => {
+            for await (const _ of pipe(source(), { pooling: 'mean', precision: 'int8' }) as unknown as AsyncIterable<Tensor>);
+          },
+          /ranges: expected \[min, max\] for a stream/,
+          'a stream without ranges',
+        )
+      }),
   },
   {
     name: 'vectors in eight bits and in one, by the rules of sentence-transformers',

@@ -32,7 +32,12 @@ export async function readGolden(files: Files, file = 'golden.json'): Promise<Go
 }
 
 /** The trunk with a head, and files beside them. */
-export async function tinySource(files: Files, head: string, config: object, more: Record<string, string> = {}): Promise<Source> {
+export async function tinySource(
+  files: Files,
+  head: string,
+  config: object,
+  more: Record<string, string | Uint8Array> = {},
+): Promise<Source> {
   const [trunk, own] = await Promise.all(['trunk', head].map((name) => files.read(`${FOLDER}/${name}.safetensors`)))
   const [base, vocab, tokenizer] = await Promise.all(
     ['config.json', 'vocab.txt', 'tokenizer_config.json'].map(async (name) =>
