@@ -34,7 +34,7 @@ import { outputHash, REPRODUCIBLE_CASES } from ${conformance('reproducible.ts')}
 import { TRAINED_CASES, trainedHash } from ${conformance('trained.ts')}
 const [hashes, int8, trained] = [[], [], []]
 for (const options of Object.values(REPRODUCIBLE_CASES)) hashes.push(await outputHash(options))
-for (const options of Object.values(REPRODUCIBLE_CASES)) int8.push(await outputHash({ ...options, dtype: 'int8' }))
+for (const options of Object.values(REPRODUCIBLE_CASES).slice(0, 3)) int8.push(await outputHash({ ...options, dtype: 'int8' }))
 for (const options of Object.values(TRAINED_CASES)) trained.push(await trainedHash(options))
 console.log(JSON.stringify({ hashes, int8, trained }))`,
         )
@@ -50,7 +50,7 @@ console.log(JSON.stringify({ hashes, int8, trained }))`,
         const { stdout } = await promisify(execFile)(node, [outfile])
         expect(JSON.parse(stdout)).toEqual({
           hashes: Object.values(REPRODUCIBLE_CASES).map(() => GOLDEN_HASH),
-          int8: Object.values(REPRODUCIBLE_CASES).map(() => INT8_HASH),
+          int8: [INT8_HASH, INT8_HASH, INT8_HASH],
           trained: Object.values(TRAINED_CASES).map(() => TRAINED_HASH),
         })
       } finally {
