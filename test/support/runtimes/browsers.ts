@@ -88,7 +88,7 @@ async function open(name: BrowserName, url: string, onExit: (why: string) => voi
     start(file, [url])
   }
   children.at(-1)!.once('exit', (code, signal) => onExit(`${name} ended with ${code ?? signal}`))
-  return async () => {
+  const kill = (): void => {
     for (const { pid } of children) {
       try {
         process.kill(-pid!, 'SIGKILL')
@@ -96,6 +96,12 @@ async function open(name: BrowserName, url: string, onExit: (why: string) => voi
         // Gone by itself.
       }
     }
+  }
+  // A run that is stopped leaves no browser behind.
+  process.once('exit', kill)
+  return async () => {
+    process.off('exit', kill)
+    kill()
     await rm(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
   }
 }
