@@ -6,7 +6,7 @@ import { expect, it } from 'vitest'
 import { describeRuntime } from './support/runtimes/conforms.ts'
 import { withBundle } from './support/runtimes/bundle.ts'
 import { FOLDER } from './support/runtimes/installed.ts'
-import { ensureIsolates } from './support/runtimes/isolates.ts'
+import { ensureIsolates, KERNELS } from './support/runtimes/isolates.ts'
 import { MODEL } from './support/runtimes/processes.ts'
 
 const root = path.join(import.meta.dirname, '..')
@@ -25,7 +25,7 @@ describeRuntime('examples/cloudflare-worker', await ensureIsolates().then(() => 
       await cp(MODEL, path.join(folder, 'model'), { recursive: true })
       await cp(path.join(MODEL, 'model.fp16.safetensors'), path.join(folder, 'model/model.safetensors'))
       const { Miniflare } = createRequire(path.join(FOLDER, 'index.js'))('miniflare')
-      const wasm = ['simd.wasm', 'fast.wasm'].map(async (name) => ({
+      const wasm = KERNELS.map(async (name) => ({
         type: 'CompiledWasm',
         path: name,
         contents: await readFile(path.join(root, 'dist', name)),

@@ -17,6 +17,9 @@ const service = (folder: string) => ({
   fetch: async (url: string) => ({ arrayBuffer: () => readFile(path.join(folder, new URL(url).pathname)) }),
 })
 
+/** What an isolate is given, compiled. */
+export const KERNELS = ['simd.wasm', 'dot.wasm', 'fast.wasm']
+
 /** Rejects where the packages cannot be installed. */
 export const ensureIsolates = (): Promise<void> => install(FOLDER)
 
@@ -27,12 +30,11 @@ function tellAll(text: string, tell: Tell): void {
 export function tellFromWorkerd(task: Task, tell: Tell): Promise<void> {
   return withBundle('isolate-main.ts', { plugins: [staticModules()], conditions: ['workerd'] }, async (file) => {
     const { Miniflare } = load('miniflare')
-    const names = ['simd.wasm', 'dot.wasm', 'fast.wasm']
     const isolate = new Miniflare({
       compatibilityDate: '2025-09-01',
       modules: [
         { type: 'ESModule', path: 'main.mjs', contents: await readFile(file, 'utf8') },
-        ...(await Promise.all(names.map(async (name) => ({ type: 'CompiledWasm', path: name, contents: await wasm(name) })))),
+        ...(await Promise.all(KERNELS.map(async (name) => ({ type: 'CompiledWasm', path: name, contents: await wasm(name) })))),
       ],
       serviceBindings: { GOLDEN: { disk: { path: GOLDEN } }, MODEL: { disk: { path: MODEL } } },
     })
@@ -54,7 +56,7 @@ export function tellFromEdgeRuntime(task: Task, tell: Tell): Promise<void> {
   return withBundle('isolate-main.ts', { plugins: [given], format: 'iife', globalName: 'main' }, async (file) => {
     const { EdgeRuntime } = load('edge-runtime')
     const MODULES: Record<string, WebAssembly.Module> = {}
-    for (const name of ['simd.wasm', 'dot.wasm', 'fast.wasm']) {
+    for (const name of KERNELS) {
       const bytes = new Uint8Array(await wasm(name))
       if (WebAssembly.validate(bytes)) MODULES[name] = new WebAssembly.Module(bytes)
     }
