@@ -53,7 +53,9 @@ export const emptyMemory = (code: Code): WebAssembly.Memory =>
   new WebAssembly.Memory({ initial: 1, maximum: MAX_BYTES / PAGE, shared: isShared(code) })
 
 /** Whether this engine knows every instruction of the kernels. */
-export const isValid = (code: Code): boolean => !(code instanceof Uint8Array) || WebAssembly.validate(code)
+/** Whether the engine runs it; a platform that compiles beforehand leaves out what it cannot. */
+export const isValid = (code: Code | undefined): code is Code =>
+  code instanceof Uint8Array ? WebAssembly.validate(code) : code !== undefined
 
 export async function compile(code: Code): Promise<WebAssembly.Module> {
   return code instanceof Uint8Array ? WebAssembly.compile(fitting(code)).catch(refused) : code

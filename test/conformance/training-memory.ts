@@ -191,7 +191,7 @@ export const TRAINING_MEMORY: readonly ConformanceCase[] = [
   {
     name: 'what does not fit is refused before anything is allocated, with its bytes and what would lower them',
     run: async () => {
-      const model = await load(BertForSequenceClassification)
+      const model = await load(BertForSequenceClassification, { budget: 1024 })
       const before = model.info().bytes
       const { total } = HeadTraining.estimate(model, { gradient_checkpointing: true }, labelled)
       const refused = async (options: HeadTrainingOptions, message: RegExp): Promise<void> => {
