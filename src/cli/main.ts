@@ -87,7 +87,7 @@ function createProgram(signal: AbortSignal): Command {
   jsonOption(modelOptions(info))
   info.action(async (model: string | undefined, options: InfoOptions) => (await import('./info.ts')).info(model, options, signal))
 
-  const quantize = command('quantize', 'a checkpoint with its matrices in 8 bits, which bertlet and Hugging Face transformers load')
+  const quantize = command('quantize', 'a checkpoint with its matrices in 8 bits, in the layout of compressed-tensors')
   quantize.argument('<model>', 'a folder, npm package, address or hub id').argument('<output>', 'the folder it goes to')
   quantize.addOption(new Option('--dtype <dtype>', 'what matrices are held in').choices(['int8']).default('int8'))
   jsonOption(quantize)

@@ -21,7 +21,7 @@ import {
   type RunOptions,
 } from './options.ts'
 import { residentLayout, trunkParameters, type ParameterSpec } from './parameters.ts'
-import { resolveDtype } from './quantization.ts'
+import { reasonOf, resolveDtype } from './quantization.ts'
 import { openSource, SOURCE_OPTIONS, type ModelSource } from './source.ts'
 import { StoreSink } from './store-sink.ts'
 
@@ -99,23 +99,8 @@ export async function load(from: ModelSource, head: Head, options: LoadOptions =
   const { threads, why } = resolveThreads(options.threads)
   const engine = await Engine.create(threads, precision, dtype)
   try {
-    const trunk = trunkLayout(head, config, dtype)
-    const specs = place([...trunkParameters(config, trunk), ...headParameters(head, config)], '')
-    const { unexpected, missing } = await stream(source, engine, config, specs, dtype, options)
-    const common = {
-      name: source.name,
-      head,
-      config,
-      engine,
-      trunk,
-      place: '',
-      poolerPlace: '',
-      specs,
-      threadsWhy: why,
-      dtypeWhy,
-      attention,
-      budget,
-    }
+    const common = { name: source.name, engine, ...first(head, config, dtype), threadsWhy: why, dtypeWhy, attention, budget }
+    const { unexpected, missing } = await stream(source, engine, config, common.specs, dtype, options)
     return new Loaded({ ...common, unexpected, initialized: missing })
   } catch (error) {
     await engine.dispose()
@@ -138,25 +123,22 @@ export function weightless(values: BertConfig | JsonObject, head: Head, options:
   const { budget, attention, precision, dtype = 'f32' } = checkRunOptions(options)
   const config = values instanceof BertConfig ? values : new BertConfig(values)
   const { threads, why } = resolveThreads(options.threads)
-  const dtypeWhy = dtype === 'f32' ? 'the default: the numbers of the reference' : 'as asked: matrices in 8 bits, activations in 7'
   const engine = Engine.createNow(threads, precision, dtype)
+  const parts = { name: 'fresh', engine, ...first(head, config, dtype), threadsWhy: why, dtypeWhy: reasonOf(dtype), attention, budget }
+  return new Loaded({ ...parts, unexpected: [], initialized: parts.specs.map(({ name }) => name) })
+}
+
+/** The parameters of a model that shares no trunk, and where they lie. */
+function first(head: Head, config: BertConfig, dtype: WeightDtype) {
   const trunk = trunkLayout(head, config, dtype)
-  const specs = place([...trunkParameters(config, trunk), ...headParameters(head, config)], '')
-  const common = {
-    name: 'fresh',
+  return {
     head,
     config,
-    engine,
     trunk,
     place: '',
     poolerPlace: '',
-    specs,
-    threadsWhy: why,
-    dtypeWhy,
-    attention,
-    budget,
+    specs: place([...trunkParameters(config, trunk), ...headParameters(head, config)], ''),
   }
-  return new Loaded({ ...common, unexpected: [], initialized: specs.map(({ name }) => name) })
 }
 
 /** Another head on a loaded trunk, from a checkpoint's head tensors or, without one, fresh. */

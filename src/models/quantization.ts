@@ -58,8 +58,13 @@ export function resolveDtype(config: BertConfig, asked: WeightDtype | undefined)
     )
   }
   const dtype = asked ?? own
-  if (dtype === 'f32') return { dtype, why: 'the default: the numbers of the reference' }
-  return { dtype, why: `${own === 'int8' ? 'what the checkpoint holds' : 'as asked'}: matrices in 8 bits, activations in 7` }
+  return { dtype, why: reasonOf(dtype, own) }
+}
+
+/** Why a model is held so; `own` is its checkpoint's, if there is one. */
+export function reasonOf(dtype: WeightDtype, own?: WeightDtype): string {
+  if (dtype === 'f32') return 'the default: the numbers of the reference'
+  return `${own === 'int8' ? 'what the checkpoint holds' : 'as asked'}: matrices in 8 bits, activations in 7`
 }
 
 /** config.json's fields for matrices in int8, a scale for each row; `floats` are the modules that stay float. */
