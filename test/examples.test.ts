@@ -157,6 +157,7 @@ describeRuntime('examples/offline-page', noChromium, () => {
   }, 120_000)
 })
 
+// Its entry awaits at the top level: pieces that import what Vite puts into the entry's chunk would wait for it, and it for them.
 describeRuntime('examples/vite-app', noChromium, () => {
   it.each([
     ['isolated', ISOLATED, '/'],

@@ -2,22 +2,15 @@
 import { pipeline } from 'bertlet'
 
 const LIST = ['How do I reset my password?', 'Where is my parcel?', 'Can I have my money back?', 'Which cards do you take?']
+const similarity = await pipeline('sentence-similarity', new URL(`${import.meta.env.BASE_URL}model`, location.href))
+
 const query = document.getElementById('query')
-
-async function start() {
-  const similarity = await pipeline('sentence-similarity', new URL(`${import.meta.env.BASE_URL}model`, location.href))
-  const search = async () => {
-    const scores = await similarity(query.value, LIST)
-    const found = LIST.map((text, i) => ({ text, score: scores[i] })).sort((a, b) => b.score - a.score)
-    const items = found.map(({ text, score }) =>
-      Object.assign(document.createElement('li'), { textContent: `${text} ${score.toFixed(3)}` }),
-    )
-    document.getElementById('found').replaceChildren(...items)
-    document.getElementById('state').textContent = 'Ready'
-  }
-  query.addEventListener('change', search)
-  await search()
+async function search() {
+  const scores = await similarity(query.value, LIST)
+  const found = LIST.map((text, i) => ({ text, score: scores[i] })).sort((a, b) => b.score - a.score)
+  const items = found.map(({ text, score }) => Object.assign(document.createElement('li'), { textContent: `${text} ${score.toFixed(3)}` }))
+  document.getElementById('found').replaceChildren(...items)
+  document.getElementById('state').textContent = 'Ready'
 }
-
-// Not awaited here: Rollup puts bertlet into the chunk of this file, which the pieces that bertlet loads then would wait for.
-start().catch((error) => (document.getElementById('state').textContent = error.message))
+query.addEventListener('change', search)
+await search()
