@@ -1,5 +1,6 @@
 import { expected } from '../errors.ts'
 import type { TrainingInputs } from './head-training.ts'
+import { IGNORED } from './masking.ts'
 import { RandomStream } from './random.ts'
 
 /** One example, not padded. Beside these fields it may hold others; the collator takes those that the model knows. */
@@ -16,10 +17,19 @@ export interface Feature {
   readonly end_positions?: number
 }
 
+/** What an example takes. */
+export interface ExampleSize {
+  readonly tokens: number
+  /** Of heads that score words: tokens with a label. */
+  readonly labelled?: number
+}
+
 /** Examples by number. `epoch` is for those that are made anew each time, such as masked words. */
 export interface Dataset<F = Feature> {
   readonly length: number
   get(index: number, epoch: number): F | Promise<F>
+  /** Where it is known without making the example: then a Trainer takes the memory of its largest batch before the first step, or says that it does not fit. */
+  size?(index: number): ExampleSize
 }
 
 /** Features to what the model takes. */
@@ -28,12 +38,29 @@ export type DataCollator<F = Feature> = (features: readonly F[]) => TrainingInpu
 /** An array as a Dataset; a Dataset as it is. */
 export function toDataset<F>(name: string, given: Dataset<F> | readonly F[]): Dataset<F> {
   const dataset = Array.isArray(given)
-    ? { length: given.length, get: (i: number): F => (given as readonly F[])[i]! }
+    ? {
+        length: given.length,
+        get: (i: number): F => (given as readonly F[])[i]!,
+        size: (i: number) => sizeOf((given as readonly Partial<Feature>[])[i]!),
+      }
     : (given as Dataset<F>)
   if (typeof dataset?.get !== 'function' || !Number.isInteger(dataset.length))
     throw expected(name, 'an array of features, or an object with length and get(index, epoch)', given)
   if (dataset.length > 0) return dataset
   throw expected(name, 'at least one example', given, 'There is nothing to learn from nothing')
+}
+
+/** Of a feature; what is wrong with one is told when it is collated. */
+function sizeOf({ input_ids, attention_mask, labels }: Partial<Feature>): ExampleSize {
+  const sum = (value: unknown, count: (item: number) => number): number => {
+    if (typeof value === 'number') return count(value)
+    return typeof value === 'object' && value !== null
+      ? Array.from(value as ArrayLike<unknown>).reduce<number>((all, item) => all + sum(item, count), 0)
+      : 0
+  }
+  const tokens =
+    attention_mask === undefined || attention_mask === null ? sum(input_ids, () => 1) : sum(attention_mask, (kept) => (kept === 1 ? 1 : 0))
+  return { tokens, labelled: sum(labels, (label) => (label === IGNORED ? 0 : 1)) }
 }
 
 /** In the counter's last word, beside those of PretrainingData. */
