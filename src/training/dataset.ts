@@ -51,16 +51,20 @@ export function toDataset<F>(name: string, given: Dataset<F> | readonly F[]): Da
 }
 
 /** Of a feature; what is wrong with one is told when it is collated. */
-function sizeOf({ input_ids, attention_mask, labels }: Partial<Feature>): ExampleSize {
-  const sum = (value: unknown, count: (item: number) => number): number => {
-    if (typeof value === 'number') return count(value)
-    return typeof value === 'object' && value !== null
-      ? Array.from(value as ArrayLike<unknown>).reduce<number>((all, item) => all + sum(item, count), 0)
-      : 0
-  }
-  const tokens =
-    attention_mask === undefined || attention_mask === null ? sum(input_ids, () => 1) : sum(attention_mask, (kept) => (kept === 1 ? 1 : 0))
-  return { tokens, labelled: sum(labels, (label) => (label === IGNORED ? 0 : 1)) }
+function sizeOf({ input_ids, attention_mask, labels, label, label_ids }: Partial<Feature>): ExampleSize {
+  const tokens = attention_mask === undefined || attention_mask === null ? count(input_ids) : count(attention_mask, 0)
+  return { tokens, labelled: count(labels ?? label ?? label_ids, IGNORED) }
+}
+
+/** Numbers of a row, or of a row of rows, but for those that are `not`. */
+function count(value: unknown, not?: number): number {
+  const { length } = (value ?? {}) as ArrayLike<unknown>
+  if (typeof length !== 'number' || typeof value === 'string') return 0
+  const row = value as ArrayLike<unknown>
+  if (not === undefined && typeof row[0] === 'number') return length
+  let sum = 0
+  for (let i = 0; i < length; i++) sum += typeof row[i] === 'number' ? Number(row[i] !== not) : count(row[i], not)
+  return sum
 }
 
 /** In the counter's last word, beside those of PretrainingData. */

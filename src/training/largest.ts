@@ -26,6 +26,11 @@ export interface Cut {
 /** What a chunk's memory is made of. */
 const MEASURES = ['tokens', 'sequences', 'longest', 'selected'] as const
 
+/** Examples that are looked at, if that is an epoch or more: later ones would change little, and are told at their step if they do. */
+const FAR = 1 << 20
+/** Examples between two turns of the event loop. */
+const PAUSE = 1 << 16
+
 /** For each measure a batch with the chunk in which it is the most; nothing of a data set that does not tell its sizes. */
 export async function largestBatches<F>(
   dataset: Dataset<F>,
@@ -39,8 +44,9 @@ export async function largestBatches<F>(
   const [offsets, selected] = [new Int32Array(size + 1), new Int32Array(size + 1)]
   const most = MEASURES.map(() => -1)
   const found: Batch[] = []
-  for (let epoch = 0, step = 0; step < steps; epoch++) {
-    await turn(signal)
+  let seen = 0
+  for (let epoch = 0, step = 0; step < steps && (epoch === 0 || seen < FAR); epoch++) {
+    if (Math.floor(seen / PAUSE) < Math.floor((seen += length) / PAUSE)) await turn(signal)
     const order = epochOrder(length, seed, epoch)
     for (let first = 0; first < length && step < steps; first += examples) {
       step++
