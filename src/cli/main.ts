@@ -21,6 +21,7 @@ import {
   outputOption,
   wholeFrom,
 } from './options.ts'
+import type { ExportOptions } from './export.ts'
 import type { QuantizeOptions } from './quantize.ts'
 import type { SimilarityOptions } from './similarity.ts'
 import { taskCommands } from './tasks.ts'
@@ -94,6 +95,12 @@ function createProgram(signal: AbortSignal): Command {
   quantize.action(async (model: string, output: string, options: QuantizeOptions) =>
     (await import('./quantize.ts')).quantize(model, output, options, signal),
   )
+
+  const exported = command('export', 'a model as a folder to host, for pages and isolates')
+  exported.argument('<output>', 'the folder it goes to, such as public/model')
+  filesOptions(exported).addOption(new Option('--dtype <dtype>', 'what matrices are held in (default: as they are)').choices(['int8']))
+  jsonOption(exported)
+  exported.action(async (output: string, options: ExportOptions) => (await import('./export.ts')).exportModel(output, options, signal))
 
   const doctor = command('doctor', 'what this machine and runtime can do, what will be used, and why')
   jsonOption(modelOptions(doctor))
