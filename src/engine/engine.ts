@@ -76,6 +76,11 @@ export class Engine {
     return new Engine(Store.createNow(precision, dtype), threads)
   }
 
+  /** Lets the threads start while other things are done before the first run. */
+  warm(): void {
+    if (this.threads > 0) (pool ??= new Pool(currentRuntime())).warm(this.store, this.threads)
+  }
+
   /** One more model works on the store: dispose() is for each of them. */
   retain(): this {
     this.store.assertLive()

@@ -36,6 +36,8 @@ export class Store {
   readonly id = nextId++
   readonly sync: number
   private readonly weights = new Map<string, Weight>()
+  /** Behind it no byte has ever been given away: all are zero. */
+  private fresh = 0
   private disposed = false
 
   private constructor(
@@ -72,7 +74,7 @@ export class Store {
     return sum
   }
 
-  /** A place of `bytes`, growing the memory when it must; the place holds zeros only if it was never used. */
+  /** A place of `bytes`, growing the memory when it must; what of it lies behind `fresh` is zero. */
   allocate(bytes: number, what: string): number {
     const address = this.allocator.allocate(bytes)
     const needed = address === undefined ? this.allocator.top + bytes : this.allocator.top
@@ -80,6 +82,7 @@ export class Store {
     try {
       if (address === undefined) throw new RangeError('past the end of wasm32')
       if (pages > 0) this.memory.grow(pages)
+      this.fresh = Math.max(this.fresh, address + bytes)
       return address
     } catch (cause) {
       if (address !== undefined) this.allocator.release(address)
@@ -133,11 +136,18 @@ export class Store {
       return present
     }
     const bytes = weightBytes(spec)
+    const { fresh } = this
     const address = this.allocate(bytes, `weight ${spec.name}`)
-    this.zero(address, bytes)
+    // Writing zeros onto zeros would make the system find every page before the weights come.
+    if (address < fresh) this.zero(address, Math.min(bytes, fresh - address))
     const weight: Weight = { ...spec, writable: spec.writable ?? false, address, bytes, holders: 1 }
     this.weights.set(spec.name, weight)
     return weight
+  }
+
+  /** Grows the memory once for weights that come next, as far as it can. */
+  expect(specs: readonly WeightSpec[]): void {
+    this.grow(this.rehearse([], specs.filter(({ name }) => !this.has(name)).map(weightBytes)))
   }
 
   drop(name: string): void {
@@ -159,6 +169,11 @@ export class Store {
 
   regions(): Region[] {
     return [...this.weights.values()].map(({ address, bytes, writable }) => ({ start: address, end: address + bytes, writable }))
+  }
+
+  /** Whether a weight lies in memory as it does in a file of little-endian numbers of this type. */
+  isAsFiled({ layout }: Weight, type: FileType): boolean {
+    return layout === 'rows' && type === FileType.F32
   }
 
   /** Converts `rows` rows of a file, at `source` in this memory, into a weight's layout. */

@@ -21,6 +21,15 @@ export class StoreSink implements WeightSink {
     return store.view(Uint8Array, this.window, bytes)
   }
 
+  readonly direct = {
+    takes: (name: string, dtype: RowDtype): boolean => {
+      const weight = (this.weights ??= this.reserve()).get(name)
+      return weight !== undefined && this.engine.store.isAsFiled(weight, FILE_TYPES[dtype])
+    },
+    place: (name: string, start: number, bytes: number): Uint8Array =>
+      this.engine.store.view(Uint8Array, this.weights!.get(name)!.address + start, bytes),
+  }
+
   rows(name: string, dtype: RowDtype, row0: number, rows: number, bytes: Uint8Array): void {
     const weight = this.weights!.get(name)
     if (weight === undefined) return this.scales(name, dtype, bytes)
