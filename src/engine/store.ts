@@ -77,7 +77,7 @@ export class Store {
   /** A place of `bytes`, growing the memory when it must; what of it lies behind `fresh` is zero. */
   allocate(bytes: number, what: string): number {
     const address = this.allocator.allocate(bytes)
-    const needed = address === undefined ? this.allocator.top + bytes : this.allocator.top
+    const needed = (address ?? this.allocator.top) + bytes
     const pages = Math.ceil(needed / PAGE) - this.bytes / PAGE
     try {
       if (address === undefined) throw new RangeError('past the end of wasm32')
@@ -171,9 +171,19 @@ export class Store {
     return [...this.weights.values()].map(({ address, bytes, writable }) => ({ start: address, end: address + bytes, writable }))
   }
 
-  /** Whether a weight lies in memory as it does in a file of little-endian numbers of this type. */
-  isAsFiled({ layout }: Weight, type: FileType): boolean {
-    return layout === 'rows' && type === FileType.F32
+  /** Whether rows of a file have their place in a weight byte by byte, in panels of eight at most turned around there. */
+  holdsAsFiled({ layout, shape }: Weight, type: FileType): boolean {
+    return type === FileType.F32 && (layout === 'rows' || (layout === 'panel' && shape[0]! % 8 === 0))
+  }
+
+  /** Gives f32 rows that lie in their place in a weight its layout; `spare` is room for eight of them. Whole panels only. */
+  packInPlace(weight: Weight, row0: number, rows: number, spare: number): void {
+    const { k, mode } = packing(weight)
+    if (mode === TableMode.Rows) return
+    for (let row = row0; row < row0 + rows; row += 8) {
+      this.kernels.packRows(weight.address + row * k * 4, FileType.F32, spare, 0, 8, k, TableMode.Rows)
+      this.kernels.packRows(spare, FileType.F32, weight.address, row, 8, k, mode)
+    }
   }
 
   /** Converts `rows` rows of a file, at `source` in this memory, into a weight's layout. */

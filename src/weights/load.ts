@@ -18,7 +18,7 @@ export interface WeightSink {
   staging?(bytes: number): Uint8Array
   /** Rows [row0, row0 + rows) of a tensor, a vector being one row, little-endian; the bytes are lent for the call. */
   rows(name: string, dtype: RowDtype, row0: number, rows: number, bytes: Uint8Array): void
-  /** Large tensors whose bytes lie in the file as they lie in memory: they are read straight into place, and rows() is not called for them. */
+  /** Large tensors that are read straight to where they belong, groups of eight rows at a time; rows() then gets what lies there. */
   readonly direct?: {
     takes(name: string, dtype: RowDtype): boolean
     /** Where bytes [start, start + bytes) of a tensor belong. */
@@ -201,9 +201,10 @@ function windowsOf(files: readonly WeightsFile[], found: ReadonlyMap<string, Fou
   const placed = [...found].sort(([, a], [, b]) => files.indexOf(a.from) - files.indexOf(b.from) || a.start - b.start)
   for (const [name, tensor] of placed) {
     if (tensor.end - tensor.start >= LARGE && direct?.takes(name, tensor.dtype as RowDtype)) {
-      for (const { start, end } of piecesOf(name, tensor, STRETCH)) {
+      for (const piece of piecesOf(name, tensor, STRETCH, 8)) {
+        const { start, end } = piece
         const place = (): Uint8Array => direct.place(name, start - tensor.start, end - start)
-        windows.push({ from: tensor.from, pieces: [], place, start, end })
+        windows.push({ from: tensor.from, pieces: [piece], place, start, end })
       }
       continue
     }
@@ -219,11 +220,11 @@ function windowsOf(files: readonly WeightsFile[], found: ReadonlyMap<string, Fou
   return windows
 }
 
-function* piecesOf(name: string, { dtype, shape, start, end }: Found, most: number): Generator<Piece> {
+function* piecesOf(name: string, { dtype, shape, start, end }: Found, most: number, group = 1): Generator<Piece> {
   // A vector is one row, and so are scales.
   const rows = name.endsWith(scaleName('.weight')) ? 1 : shape.slice(0, -1).reduce((product, size) => product * size, 1)
   const rowBytes = (end - start) / rows
-  const step = Math.max(1, Math.floor(most / rowBytes))
+  const step = group * Math.max(1, Math.floor(most / rowBytes / group))
   for (let row0 = 0; row0 < rows; row0 += step) {
     const count = Math.min(step, rows - row0)
     const at = start + row0 * rowBytes
