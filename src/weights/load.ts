@@ -18,7 +18,7 @@ export interface WeightSink {
   staging?(bytes: number): Uint8Array
   /** Rows [row0, row0 + rows) of a tensor, a vector being one row, little-endian; the bytes are lent for the call. */
   rows(name: string, dtype: RowDtype, row0: number, rows: number, bytes: Uint8Array): void
-  /** Large tensors that are read straight to where they belong, groups of eight rows at a time; rows() then gets what lies there. */
+  /** Tensors that are read straight to where they belong, groups of eight rows at a time; rows() then gets what lies there. */
   readonly direct?: {
     takes(name: string, dtype: RowDtype): boolean
     /** Where bytes [start, start + bytes) of a tensor belong. */
@@ -56,11 +56,10 @@ export interface Report {
 
 /** Bytes that are read at once; two such windows exist, so that one is read while the other is converted. */
 const WINDOW = 1 << 20
-/** Bytes that are read into place at once, of tensors of at least LARGE. */
+/** Bytes that are read into place at once. */
 const STRETCH = 4 << 20
-const LARGE = 1 << 18
-/** Reads under way. */
-const AHEAD = 4
+/** Reads under way: between two matrices lie vectors. */
+const AHEAD = 12
 /** Views of a window start at multiples of the widest element. */
 const ALIGN = 4
 
@@ -200,7 +199,7 @@ function windowsOf(files: readonly WeightsFile[], found: ReadonlyMap<string, Fou
   const windows: Window[] = []
   const placed = [...found].sort(([, a], [, b]) => files.indexOf(a.from) - files.indexOf(b.from) || a.start - b.start)
   for (const [name, tensor] of placed) {
-    if (tensor.end - tensor.start >= LARGE && direct?.takes(name, tensor.dtype as RowDtype)) {
+    if (direct?.takes(name, tensor.dtype as RowDtype)) {
       for (const piece of piecesOf(name, tensor, STRETCH, 8)) {
         const { start, end } = piece
         const place = (): Uint8Array => direct.place(name, start - tensor.start, end - start)
