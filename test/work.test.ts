@@ -74,7 +74,7 @@ describe('the work of a plan', () => {
 
 describe('threads', () => {
   const costs = { ...COSTS }
-  beforeAll(() => void Object.assign(COSTS, { wake: 100, meeting: 8 }))
+  beforeAll(() => void Object.assign(COSTS, { wake: 100, meeting: 3 }))
   afterAll(() => void Object.assign(COSTS, costs))
   const threads = (config: BertConfig, lengths: readonly number[], most: number): number => {
     const dims = dimsOf(lengths)

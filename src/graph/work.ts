@@ -15,8 +15,8 @@ export interface Work {
 
 /** Operations that a thread does in a microsecond. */
 const SPEED = 20_000
-/** Microseconds that more threads than one cost: to wake, and to meet after a record. Tests of threads on tiny models make them nothing. */
-export const COSTS = { wake: 100, meeting: 8 }
+/** Microseconds that more threads than one cost: to wake, and for each of them to meet after a record. Tests of threads on tiny models make them nothing. */
+export const COSTS = { wake: 100, meeting: 3 }
 /** Of an element of a record without products. */
 const MAPPED = 8
 
@@ -52,7 +52,7 @@ function workOfOp(op: Op, [a, b, c, d]: [number, number, number, number], dims: 
 export function worthwhile(work: readonly Work[], most: number): number {
   let [best, least] = [1, Infinity]
   for (let threads = 1; threads <= most; threads++) {
-    let time = threads === 1 ? 0 : COSTS.wake + COSTS.meeting * work.length
+    let time = threads === 1 ? 0 : COSTS.wake + COSTS.meeting * threads * work.length
     for (const { operations, pieces } of work) time += (operations / SPEED) * (Math.ceil(pieces / threads) / Math.max(pieces, 1))
     if (time < least) [best, least] = [threads, time]
   }
