@@ -143,6 +143,7 @@ function trainingCommands(command: (name: string, description: string) => Comman
   const evaluate = command('evaluate', 'how good a model is, on labelled texts, or one that was pre-trained on raw text')
   evaluate.argument('<model>', 'a folder, npm package, address or hub id').argument('<file>', 'labelled texts, or raw text')
   corpusOptions(columnOptions(evaluate))
+    .option('--output <file>', 'write the metrics to a file, as JSON')
     .option('--predictions <file>', 'write a line of JSON for every text; labels may be absent then')
     .option('--max-length <n>', 'cut texts to this many tokens (default: what the model takes)', wholeFrom(2))
     .option('--batch-size <n>', 'texts that are measured together', wholeFrom(1), 64)
