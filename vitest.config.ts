@@ -5,6 +5,7 @@ export default defineConfig({
   plugins: [inlineAssetsVite()],
   test: {
     include: ['test/**/*.test.ts'],
+    setupFiles: ['test/support/every-thread.ts'],
     exclude: ['test/*/node_modules/**'],
     pool: 'forks',
     maxWorkers: 2,

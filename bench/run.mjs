@@ -1,6 +1,7 @@
-// npm run bench: what each figure of the README is printed by. `npm run bench -- kernels` for one part; bench:peers compares with others.
+// npm run bench: what each figure of the README is printed by. `npm run bench -- kernels` or `-- scaling` for one part; bench:peers compares with others.
 import { parseArgs } from 'node:util'
 import { printKernels } from './kernels.mjs'
+import { printScaling } from './scaling.mjs'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -8,13 +9,15 @@ const { values, positionals } = parseArgs({
 })
 if (values.help) {
   console.log(
-    'usage: npm run bench [-- kernels] [--threads N] [--build simd|dot|fast]\n  without --threads: one thread beside the peak, then two threads beside one',
+    'usage: npm run bench [-- kernels|scaling] [--threads N] [--build simd|dot|fast]\n  without --threads: one thread beside the peak, then two threads beside one',
   )
   process.exit(0)
 }
-if (positionals.length > 0 && positionals[0] !== 'kernels') {
-  console.error(`bench: expected "kernels", got ${JSON.stringify(positionals[0])}`)
+const [part = 'kernels'] = positionals
+if (part !== 'kernels' && part !== 'scaling') {
+  console.error(`bench: expected "kernels" or "scaling", got ${JSON.stringify(part)}`)
   process.exit(2)
 }
 const build = values.build ?? 'simd'
-for (const threads of values.threads === undefined ? [1, 2] : [Number(values.threads)]) await printKernels({ threads, build })
+if (part === 'scaling') await printScaling(values.threads === undefined ? {} : { threads: Number(values.threads) })
+else for (const threads of values.threads === undefined ? [1, 2] : [Number(values.threads)]) await printKernels({ threads, build })

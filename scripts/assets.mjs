@@ -1,7 +1,8 @@
-// What the bundle holds inline: wasm in hexadecimal, workers as bundled text. One plugin for esbuild, one for vite, the same result.
+// What the bundle holds inline: wasm as text, workers as bundled text. One plugin for esbuild, one for vite, the same result.
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { build } from 'esbuild'
+import { changesOf, textOf } from './code.mjs'
 
 const root = path.join(import.meta.dirname, '..')
 
@@ -22,14 +23,20 @@ export async function workerText(file) {
   return result.outputFiles[0].text
 }
 
+/** Builds that are little else than another one. */
+const LIKE = { dot: 'simd', fast: 'dot' }
+
 async function wasmModule(file) {
-  // In hexadecimal, where a byte is always the same two letters, brotli and gzip make a quarter less of it than of base64.
-  const hex = (await readFile(file)).toString('hex')
-  return `const text = ${JSON.stringify(hex)}
-const bytes = new Uint8Array(text.length / 2)
-const digit = (at) => { const code = text.charCodeAt(at); return (code & 15) + (code >> 6) * 9 }
-for (let i = 0; i < bytes.length; i++) bytes[i] = digit(2 * i) * 16 + digit(2 * i + 1)
-export default bytes`
+  const bytes = await readFile(file)
+  const base = LIKE[path.basename(file, '.wasm')]
+  const decoder = JSON.stringify(path.join(root, 'src/engine/code.ts'))
+  if (base === undefined)
+    return `import { bytesOf } from ${decoder}
+export default bytesOf(${JSON.stringify(textOf(bytes))})`
+  const like = path.join(path.dirname(file), `${base}.wasm`)
+  return `import { bytesOf, changed } from ${decoder}
+import base from ${JSON.stringify(like)}
+export default changed(base, bytesOf(${JSON.stringify(textOf(changesOf(await readFile(like), bytes)))}))`
 }
 
 const inlined = (file) => file.replace(/\?inline$/, '')
@@ -46,7 +53,7 @@ export function inlineAssets() {
       onLoad({ filter: /./, namespace: 'inline' }, async ({ path: file }) => ({
         contents: `export default ${JSON.stringify(await workerText(file))}`,
       }))
-      onLoad({ filter: /\.wasm$/ }, async ({ path: file }) => ({ contents: await wasmModule(file) }))
+      onLoad({ filter: /\.wasm$/ }, async ({ path: file }) => ({ contents: await wasmModule(file), resolveDir: path.dirname(file) }))
     },
   }
 }

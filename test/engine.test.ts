@@ -3,6 +3,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import type { Worker } from 'node:worker_threads'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { Store } from '../src/engine/store.ts'
 import { BertModel } from '../src/index.node.ts'
 import { memorySource } from '../src/weights/source.ts'
 import { checkpoint, rectangle, sequences } from './support/models.ts'
@@ -45,6 +46,17 @@ describe('the pool', () => {
     const other = await load()
     await other(short)
     expect(living()).toHaveLength(before)
+    await other.dispose()
+  })
+
+  it('starts its workers while weights are read, before any call', async () => {
+    const before = workers.length
+    const other = await load({ threads: 3 })
+    expect(workers.length).toBeGreaterThan(before)
+    // A call needs no more of them.
+    const after = workers.length
+    await other(short)
+    expect(workers).toHaveLength(after)
     await other.dispose()
   })
 
@@ -114,6 +126,24 @@ describe('the pool', () => {
 })
 
 describe('memory', () => {
+  it('of a weight is zero, in a place that was used before too, and panels are as their rows were written', async () => {
+    const store = await Store.create()
+    const spec = { name: 'w', shape: [16, 12], layout: 'panel' } as const
+    const values = Float32Array.from({ length: 16 * 12 }, (_, i) => i + 1)
+    store.hold(spec)
+    expect(store.read('w')).toEqual(new Float32Array(values.length))
+    store.write('w', values)
+    const { address } = store.get('w')
+    store.drop('w')
+    expect(store.hold(spec).address).toBe(address)
+    expect(store.read('w')).toEqual(new Float32Array(values.length))
+    // Rows that were read to where they belong are turned around there.
+    store.view(Float32Array, address, values.length).set(values)
+    const spare = store.allocate(8 * 12 * 4, 'eight rows')
+    store.packInPlace(store.get('w'), 0, 16, spare)
+    expect(store.read('w')).toEqual(values)
+  })
+
   it('is told beforehand by estimate()', async () => {
     const estimate = await BertModel.estimate(memorySource(checkpoint(large), 'large'), { threads: 2 })
     const model = await load({}, large)

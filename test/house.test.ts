@@ -18,7 +18,6 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'src/weights': ['src/errors.ts', 'src/json.ts', 'assembly/abi.ts'],
   'src/graph': ['src/errors.ts', 'assembly/abi.ts'],
   'src/engine': ['src/errors.ts', 'src/graph', 'assembly/abi.ts', 'type:src/runtimes/runtime.ts'],
-  'src/engine/module.ts': ['src/errors.ts', 'src/graph', '@assemblyscript/loader'],
   'src/engine/build.ts': ['src/errors.ts', 'src/engine', 'build'],
   'src/engine/fast.ts': ['build'],
   'src/engine/dot.ts': ['build'],
@@ -233,7 +232,6 @@ describe('import directions', () => {
   })
 
   it.each([
-    ['src/engine/module.ts', `import { instantiate } from '@assemblyscript/loader'`],
     ['src/engine/build.ts', `import simd from '../../build/simd.wasm'`],
     ['src/engine/x.ts', `import type { Runtime } from '../runtimes/runtime.ts'\nimport './pool.ts' // Worker, Math.exp`],
     ['src/runtimes/x.ts', `import { Worker } from 'node:worker_threads'\nimport text from './node-worker.ts?inline'`],

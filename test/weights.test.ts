@@ -374,6 +374,30 @@ describe('streaming', () => {
     )
   })
 
+  it('reads what has its place straight there, whole groups of eight rows at a time, and the rest through the window', async () => {
+    const place = new Uint8Array(big.length)
+    const seen: [row0: number, rows: number][] = []
+    const others: string[] = []
+    await loadTensors(source, want, {
+      direct: {
+        takes: (name, dtype) => name === 'b.big' && dtype === 'F32',
+        place: (name, start, bytes) => (expect(name).toBe('b.big'), place.subarray(start, start + bytes)),
+      },
+      rows: (name, _, row0, rows, bytes) => {
+        if (name !== 'b.big') return void others.push(name)
+        expect(bytes.buffer).toBe(place.buffer)
+        expect(bytes.byteOffset).toBe(row0 * K * 4)
+        expect(bytes.length).toBe(rows * K * 4)
+        seen.push([row0, rows])
+      },
+    })
+    expect(Buffer.compare(place, big)).toBe(0)
+    expect(seen.reduce((next, [row0, rows]) => (expect(row0).toBe(next), next + rows), 0)).toBe(N)
+    expect(seen.length).toBeGreaterThan(1)
+    for (const [row0] of seen) expect(row0 % 8).toBe(0)
+    expect(new Set([...others, 'b.big'])).toEqual(new Set(want.map(({ name }) => name)))
+  })
+
   it('reads the next window while one is converted, and no more than that', async () => {
     const log: string[] = []
     const slow: Source = {

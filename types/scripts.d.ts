@@ -9,3 +9,8 @@ declare module '*/assets.mjs' {
 declare module '*/table.mjs' {
   export function shuffled(length: number, seed: number): number[]
 }
+
+declare module '*/code.mjs' {
+  export function textOf(bytes: Uint8Array): string
+  export function changesOf(base: Uint8Array, bytes: Uint8Array): Uint8Array
+}

@@ -118,38 +118,83 @@ function steps(x: v128, from: v128, by: v128, most: v128, round: v128, bits: v12
  */
 export function quantizeRows(source: usize, type: i32, target: usize, row0: i32, rows: i32, k: i32): void {
   const size: usize = type == FileType.F32 ? 4 : type == FileType.I8 ? 1 : 2
-  const whole = k & ~3
   for (let i = 0; i < rows; i++) {
     const row = row0 + i
     const from = source + <usize>i * <usize>k * size
-    const panel = target + <usize>(row >> 3) * panelBytes(k)
-    const head = panel + ((<usize>(row & 7)) << 2)
-    let to = head + PANEL_HEAD
-    let sum: i32 = 0
-    if (type == FileType.I8) {
-      for (let j = 0; j < k; j++) {
-        const q = load<i8>(from + <usize>j)
-        sum += q
-        store<i8>(to + ((<usize>(j & ~3)) << 3) + <usize>(j & 3), q)
-      }
-    } else {
-      let sizes = f32x4.splat(0)
-      for (let j = 0; j < whole; j += 4) sizes = f32x4.max(sizes, f32x4.abs(four(from + <usize>j * size, type)))
-      for (let j = whole; j < k; j++) sizes = f32x4.max(sizes, f32x4.splat(abs(one(from + <usize>j * size, type))))
-      sizes = f32x4.max(sizes, v128.shuffle<f32>(sizes, sizes, 2, 3, 0, 1))
-      const most = max(f32x4.extract_lane(sizes, 0), f32x4.extract_lane(sizes, 1))
-      // A row of zeros has some scale that is none: files may hold no other.
-      const scale: f32 = most < 1e-35 ? 1 : most / 127
-      const inverse: f32 = most < 1e-35 ? 0 : 127 / most
-      store<f32>(head, scale)
-      for (let j = 0; j < k; j++) {
-        const q = <i32>nearest(one(from + <usize>j * size, type) * inverse)
-        sum += q
-        store<i8>(to + ((<usize>(j & ~3)) << 3) + <usize>(j & 3), <i8>q)
-      }
-    }
-    store<f32>(head, <f32>sum, 32)
+    const head = target + <usize>(row >> 3) * panelBytes(k) + ((<usize>(row & 7)) << 2)
+    store<f32>(head, <f32>(type == FileType.I8 ? takeRow(from, head, k) : scaleRow(from, type, head, k)), 32)
   }
+}
+
+/** Bytes j, j + 4, .. of a row's place in its panel: groups of four lie 32 bytes apart. */
+// @ts-ignore: decorator
+@inline
+function spread(to: usize, bytes: v128): void {
+  v128.store_lane<i32>(to, bytes, 0)
+  v128.store_lane<i32>(to, bytes, 1, 32)
+  v128.store_lane<i32>(to, bytes, 2, 64)
+  v128.store_lane<i32>(to, bytes, 3, 96)
+}
+
+/** The sum of the lanes. */
+// @ts-ignore: decorator
+@inline
+function total(sums: v128): i32 {
+  return i32x4.extract_lane(sums, 0) + i32x4.extract_lane(sums, 1) + i32x4.extract_lane(sums, 2) + i32x4.extract_lane(sums, 3)
+}
+
+/** A row of integers into its panel; their sum. */
+function takeRow(from: usize, head: usize, k: i32): i32 {
+  let to = head + PANEL_HEAD
+  let sums = i32x4.splat(0)
+  let j = 0
+  for (; j + 16 <= k; j += 16, to += 128) {
+    const bytes = v128.load(from + <usize>j)
+    sums = i32x4.add(sums, i32x4.extadd_pairwise_i16x8_s(i16x8.extadd_pairwise_i8x16_s(bytes)))
+    spread(to, bytes)
+  }
+  let sum = total(sums)
+  for (; j < k; j++) {
+    const q = load<i8>(from + <usize>j)
+    sum += q
+    store<i8>(head + PANEL_HEAD + ((<usize>(j & ~3)) << 3) + <usize>(j & 3), q)
+  }
+  return sum
+}
+
+/** A row of numbers into its panel, and its scale; the sum of what they became. */
+function scaleRow(from: usize, type: i32, head: usize, k: i32): i32 {
+  const size: usize = type == FileType.F32 ? 4 : 2
+  const whole = k & ~3
+  let sizes = f32x4.splat(0)
+  for (let j = 0; j < whole; j += 4) sizes = f32x4.max(sizes, f32x4.abs(four(from + <usize>j * size, type)))
+  for (let j = whole; j < k; j++) sizes = f32x4.max(sizes, f32x4.splat(abs(one(from + <usize>j * size, type))))
+  sizes = f32x4.max(sizes, v128.shuffle<f32>(sizes, sizes, 2, 3, 0, 1))
+  const most = max(f32x4.extract_lane(sizes, 0), f32x4.extract_lane(sizes, 1))
+  // A row of zeros has some scale that is none: files may hold no other.
+  const scale: f32 = most < 1e-35 ? 1 : most / 127
+  const inverse: f32 = most < 1e-35 ? 0 : 127 / most
+  store<f32>(head, scale)
+  const by = f32x4.splat(inverse)
+  let to = head + PANEL_HEAD
+  let sums = i32x4.splat(0)
+  let j = 0
+  for (; j + 16 <= k; j += 16, to += 128) {
+    const p = from + <usize>j * size
+    const a = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(four(p, type), by)))
+    const b = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(four(p + 4 * size, type), by)))
+    const d = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(four(p + 8 * size, type), by)))
+    const e = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(four(p + 12 * size, type), by)))
+    sums = i32x4.add(sums, i32x4.add(i32x4.add(a, b), i32x4.add(d, e)))
+    spread(to, i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(a, b), i16x8.narrow_i32x4_s(d, e)))
+  }
+  let sum = total(sums)
+  for (; j < k; j++) {
+    const q = <i32>nearest(one(from + <usize>j * size, type) * inverse)
+    sum += q
+    store<i8>(head + PANEL_HEAD + ((<usize>(j & ~3)) << 3) + <usize>(j & 3), <i8>q)
+  }
+  return sum
 }
 
 /** The values of rows row0..row0+rows-1, as f32 rows at `target`. */

@@ -4,6 +4,7 @@ import type { Graph } from '../graph/graph.ts'
 import { lower, type Plan } from '../graph/plan.ts'
 import { words, type Dims } from '../graph/tensor.ts'
 import { verify } from '../graph/verify.ts'
+import { workOf, worthwhile } from '../graph/work.ts'
 import type { Runtime } from '../runtimes/runtime.ts'
 import { alignUp } from './allocator.ts'
 import type { Precision, WeightDtype } from './build.ts'
@@ -74,6 +75,11 @@ export class Engine {
 
   static createNow(threads: number, precision: Precision = 'exact', dtype: WeightDtype = 'f32'): Engine {
     return new Engine(Store.createNow(precision, dtype), threads)
+  }
+
+  /** Lets the threads start while other things are done before the first run. */
+  warm(): void {
+    if (this.threads > 0) (pool ??= new Pool(currentRuntime())).warm(this.store, this.threads)
   }
 
   /** One more model works on the store: dispose() is for each of them. */
@@ -150,7 +156,7 @@ export class Engine {
     program: Program,
     dims: Dims,
     inputs: Inputs,
-    { signal, first = 0, last }: { signal?: AbortSignal | undefined; first?: number; last?: number } = {},
+    { signal, first = 0, last = program.plan.records }: { signal?: AbortSignal | undefined; first?: number; last?: number } = {},
   ): Promise<void> {
     const { store } = this
     const { plan, address } = program
@@ -178,7 +184,8 @@ export class Engine {
     const { high, gemmScratch } = store.kernels.tile
     const open = store.build.name === 'fast' && plan.scratchBytes >= gemmScratch
     const tile = store.build.tile || (open ? 0 : high)
-    const job = { store, plan: address, first, last: last ?? plan.records, ranks: Math.max(this.threads, 1), tile, signal }
+    const ranks = this.threads > 1 ? worthwhile(workOf(plan, dims, first, last), this.threads) : 1
+    const job = { store, plan: address, first, last, ranks, tile, signal }
     if (this.threads === 0) return runOnCaller(currentRuntime(), job)
     try {
       await (pool ??= new Pool(currentRuntime())).run(job)

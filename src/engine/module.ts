@@ -1,5 +1,4 @@
 // The only place that instantiates wasm.
-import { demangle, instantiate as load, instantiateSync as loadNow } from '@assemblyscript/loader'
 import { BertletError } from '../errors.ts'
 import type { Tile } from '../graph/plan.ts'
 
@@ -87,22 +86,15 @@ function fitting(code: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   return unshared
 }
 
-type Exports = Record<string, unknown>
-
-/** A module of another realm, as edge-runtime gives it, is none to the loader: it would take it for bytes. */
-const isOwn = (module: WebAssembly.Module): boolean => module instanceof WebAssembly.Module
-
 export async function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Promise<Kernels> {
-  if (isOwn(module)) return kernelsOf((await load<Exports>(module, { env: { memory } }).catch(refused)).exports)
-  return kernelsOf(demangle((await WebAssembly.instantiate(module, { env: { memory } })).exports))
+  return kernelsOf((await WebAssembly.instantiate(module, { env: { memory } }).catch(refused)).exports)
 }
 
 export function instantiateNow(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
-  if (isOwn(module)) return kernelsOf(loadNow<Exports>(module, { env: { memory } }).exports)
-  return kernelsOf(demangle(new WebAssembly.Instance(module, { env: { memory } }).exports))
+  return kernelsOf(new WebAssembly.Instance(module, { env: { memory } }).exports)
 }
 
-function kernelsOf(exports: Exports): Kernels {
+function kernelsOf(exports: WebAssembly.Exports): Kernels {
   const constant = (name: string): number => {
     const value = exports[name] as number | WebAssembly.Global
     return Number(typeof value === 'object' ? value.value : value)

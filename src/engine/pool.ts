@@ -68,6 +68,17 @@ export class Pool {
     return result
   }
 
+  /**
+   * Starts the workers of a store ahead of its first job: while its weights are read they boot and make their instances. What fails here
+   * fails again when a job needs it, and is told then.
+   */
+  warm(store: Store, ranks: number): void {
+    const started = this.queue.then(async () => {
+      for (const member of await this.team({ ranks, store })) member.handle.unref()
+    })
+    this.queue = started.then(nothing, nothing)
+  }
+
   /** Ends the workers that know a store, so that its memory can be collected; others start when they are needed. */
   async detach(store: Store): Promise<void> {
     const retire = this.queue.then(() => {

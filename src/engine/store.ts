@@ -36,6 +36,8 @@ export class Store {
   readonly id = nextId++
   readonly sync: number
   private readonly weights = new Map<string, Weight>()
+  /** Behind it no byte has ever been given away: all are zero. */
+  private fresh = 0
   private disposed = false
 
   private constructor(
@@ -72,14 +74,15 @@ export class Store {
     return sum
   }
 
-  /** A place of `bytes`, growing the memory when it must; the place holds zeros only if it was never used. */
+  /** A place of `bytes`, growing the memory when it must; what of it lies behind `fresh` is zero. */
   allocate(bytes: number, what: string): number {
     const address = this.allocator.allocate(bytes)
-    const needed = address === undefined ? this.allocator.top + bytes : this.allocator.top
+    const needed = (address ?? this.allocator.top) + bytes
     const pages = Math.ceil(needed / PAGE) - this.bytes / PAGE
     try {
       if (address === undefined) throw new RangeError('past the end of wasm32')
       if (pages > 0) this.memory.grow(pages)
+      this.fresh = Math.max(this.fresh, address + bytes)
       return address
     } catch (cause) {
       if (address !== undefined) this.allocator.release(address)
@@ -133,11 +136,18 @@ export class Store {
       return present
     }
     const bytes = weightBytes(spec)
+    const { fresh } = this
     const address = this.allocate(bytes, `weight ${spec.name}`)
-    this.zero(address, bytes)
+    // Writing zeros onto zeros would make the system find every page before the weights come.
+    if (address < fresh) this.zero(address, Math.min(bytes, fresh - address))
     const weight: Weight = { ...spec, writable: spec.writable ?? false, address, bytes, holders: 1 }
     this.weights.set(spec.name, weight)
     return weight
+  }
+
+  /** Grows the memory once for weights that come next, as far as it can. */
+  expect(specs: readonly WeightSpec[]): void {
+    this.grow(this.rehearse([], specs.filter(({ name }) => !this.has(name)).map(weightBytes)))
   }
 
   drop(name: string): void {
@@ -159,6 +169,21 @@ export class Store {
 
   regions(): Region[] {
     return [...this.weights.values()].map(({ address, bytes, writable }) => ({ start: address, end: address + bytes, writable }))
+  }
+
+  /** Whether rows of a file have their place in a weight byte by byte, in panels of eight at most turned around there. */
+  holdsAsFiled({ layout, shape }: Weight, type: FileType): boolean {
+    return type === FileType.F32 && (layout === 'rows' || (layout === 'panel' && shape[0]! % 8 === 0))
+  }
+
+  /** Gives f32 rows that lie in their place in a weight its layout; `spare` is room for eight of them. Whole panels only. */
+  packInPlace(weight: Weight, row0: number, rows: number, spare: number): void {
+    const { k, mode } = packing(weight)
+    if (mode === TableMode.Rows) return
+    for (let row = row0; row < row0 + rows; row += 8) {
+      this.kernels.packRows(weight.address + row * k * 4, FileType.F32, spare, 0, 8, k, TableMode.Rows)
+      this.kernels.packRows(spare, FileType.F32, weight.address, row, 8, k, mode)
+    }
   }
 
   /** Converts `rows` rows of a file, at `source` in this memory, into a weight's layout. */

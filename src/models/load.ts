@@ -98,6 +98,8 @@ export async function load(from: ModelSource, head: Head, options: LoadOptions =
   const { dtype, why: dtypeWhy } = resolveDtype(config, asked)
   const { threads, why } = resolveThreads(options.threads)
   const engine = await Engine.create(threads, precision, dtype)
+  // While the weights are read.
+  engine.warm()
   try {
     const common = { name: source.name, engine, ...first(head, config, dtype), threadsWhy: why, dtypeWhy, attention, budget }
     const { unexpected, missing } = await stream(source, engine, config, common.specs, dtype, options)
@@ -197,9 +199,11 @@ const place = (specs: readonly ParameterSpec[], before: string): PlacedSpec[] =>
 
 /** Reserves the weights, or holds those that are there; `held` tells how far it came. */
 function hold(engine: Engine, specs: readonly PlacedSpec[], dtype: WeightDtype | undefined, held: PlacedSpec[] = []): Weight[] {
-  return specs.map((spec) => {
-    const weight = engine.store.hold({ name: spec.held, shape: spec.shape, layout: residentLayout(spec, dtype) })
-    held.push(spec)
+  const wanted = specs.map((spec) => ({ name: spec.held, shape: spec.shape, layout: residentLayout(spec, dtype) }))
+  engine.store.expect(wanted)
+  return wanted.map((spec, i) => {
+    const weight = engine.store.hold(spec)
+    held.push(specs[i]!)
     return weight
   })
 }

@@ -7,6 +7,8 @@ import { scaleName, type RowDtype, type WeightSink } from '../weights/load.ts'
 /** Packs file rows, read straight into a window of wasm memory, into the resident layout. Weights are reserved when the file has been checked. */
 export class StoreSink implements WeightSink {
   private window: number | undefined
+  /** Behind the window: eight rows. */
+  private spare = 0
   private weights: ReadonlyMap<string, Weight> | undefined
 
   constructor(
@@ -17,14 +19,28 @@ export class StoreSink implements WeightSink {
   staging(bytes: number): Uint8Array {
     const { store } = this.engine
     this.weights ??= this.reserve()
-    this.window ??= store.allocate(bytes, 'the load window')
+    const rowBytes = Math.max(...[...this.weights.values()].map(({ shape }) => 4 * shape.at(-1)!))
+    this.window ??= store.allocate(bytes + 8 * rowBytes, 'the load window')
+    this.spare = this.window + bytes
     return store.view(Uint8Array, this.window, bytes)
+  }
+
+  readonly direct = {
+    takes: (name: string, dtype: RowDtype): boolean => {
+      const weight = (this.weights ??= this.reserve()).get(name)
+      return weight !== undefined && this.engine.store.holdsAsFiled(weight, FILE_TYPES[dtype])
+    },
+    place: (name: string, start: number, bytes: number): Uint8Array =>
+      this.engine.store.view(Uint8Array, this.weights!.get(name)!.address + start, bytes),
   }
 
   rows(name: string, dtype: RowDtype, row0: number, rows: number, bytes: Uint8Array): void {
     const weight = this.weights!.get(name)
     if (weight === undefined) return this.scales(name, dtype, bytes)
-    this.engine.store.pack(weight, FILE_TYPES[dtype], bytes.byteOffset, row0, rows)
+    const { store } = this.engine
+    if (bytes.byteOffset >= weight.address && bytes.byteOffset < weight.address + weight.bytes)
+      store.packInPlace(weight, row0, rows, this.spare)
+    else store.pack(weight, FILE_TYPES[dtype], bytes.byteOffset, row0, rows)
   }
 
   /** The scales of a weight of integers: one for each row, or one for all. */

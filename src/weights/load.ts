@@ -18,6 +18,12 @@ export interface WeightSink {
   staging?(bytes: number): Uint8Array
   /** Rows [row0, row0 + rows) of a tensor, a vector being one row, little-endian; the bytes are lent for the call. */
   rows(name: string, dtype: RowDtype, row0: number, rows: number, bytes: Uint8Array): void
+  /** Tensors that are read straight to where they belong, groups of eight rows at a time; rows() then gets what lies there. */
+  readonly direct?: {
+    takes(name: string, dtype: RowDtype): boolean
+    /** Where bytes [start, start + bytes) of a tensor belong. */
+    place(name: string, start: number, bytes: number): Uint8Array
+  }
 }
 
 export interface WantedTensor extends WantedName {
@@ -50,6 +56,10 @@ export interface Report {
 
 /** Bytes that are read at once; two such windows exist, so that one is read while the other is converted. */
 const WINDOW = 1 << 20
+/** Bytes that are read into place at once. */
+const STRETCH = 4 << 20
+/** Reads under way: between two matrices lie vectors. */
+const AHEAD = 12
 /** Views of a window start at multiples of the widest element. */
 const ALIGN = 4
 
@@ -72,6 +82,8 @@ interface Piece {
 interface Window {
   readonly from: WeightsFile
   readonly pieces: Piece[]
+  /** Where it is read to when that is a tensor's own place. */
+  readonly place?: () => Uint8Array
   readonly start: number
   end: number
 }
@@ -90,7 +102,7 @@ export async function loadTensors(
     const { found, missing, unexpected } = withScales(matchNames(tensors, [...wanted, ...wanted.flatMap(scaleOf)], prefix), tensors, wanted)
     if (missing.length > 0 && !allowMissing) throw missingTensors(source, missing, found.size)
     checkFit(wanted, found)
-    await stream(windowsOf(files, found), sink, signal, source.name, progress)
+    await stream(windowsOf(files, found, sink), sink, signal, source.name, progress)
     return {
       files: files.map(({ file }) => file),
       bytes: [...found.values()].reduce((sum, { start, end }) => sum + end - start, 0),
@@ -183,13 +195,21 @@ function isFloat(dtype: string): dtype is FloatDtype {
 }
 
 /** Cuts the tensors into windows, file after file, by offset. */
-function windowsOf(files: readonly WeightsFile[], found: ReadonlyMap<string, Found>): Window[] {
+function windowsOf(files: readonly WeightsFile[], found: ReadonlyMap<string, Found>, { direct }: WeightSink): Window[] {
   const windows: Window[] = []
   const placed = [...found].sort(([, a], [, b]) => files.indexOf(a.from) - files.indexOf(b.from) || a.start - b.start)
   for (const [name, tensor] of placed) {
-    for (const piece of piecesOf(name, tensor)) {
+    if (direct?.takes(name, tensor.dtype as RowDtype)) {
+      for (const piece of piecesOf(name, tensor, STRETCH, 8)) {
+        const { start, end } = piece
+        const place = (): Uint8Array => direct.place(name, start - tensor.start, end - start)
+        windows.push({ from: tensor.from, pieces: [piece], place, start, end })
+      }
+      continue
+    }
+    for (const piece of piecesOf(name, tensor, WINDOW)) {
       const last = windows.at(-1)
-      const joins = last?.from === tensor.from && last.end === piece.start && piece.end - last.start <= WINDOW
+      const joins = last?.from === tensor.from && last.place === undefined && last.end === piece.start && piece.end - last.start <= WINDOW
       if (joins && (piece.start - last.start) % ALIGN === 0) {
         last.pieces.push(piece)
         last.end = piece.end
@@ -199,11 +219,11 @@ function windowsOf(files: readonly WeightsFile[], found: ReadonlyMap<string, Fou
   return windows
 }
 
-function* piecesOf(name: string, { dtype, shape, start, end }: Found): Generator<Piece> {
+function* piecesOf(name: string, { dtype, shape, start, end }: Found, most: number, group = 1): Generator<Piece> {
   // A vector is one row, and so are scales.
   const rows = name.endsWith(scaleName('.weight')) ? 1 : shape.slice(0, -1).reduce((product, size) => product * size, 1)
   const rowBytes = (end - start) / rows
-  const step = Math.max(1, Math.floor(WINDOW / rowBytes))
+  const step = group * Math.max(1, Math.floor(most / rowBytes / group))
   for (let row0 = 0; row0 < rows; row0 += step) {
     const count = Math.min(step, rows - row0)
     const at = start + row0 * rowBytes
@@ -218,31 +238,41 @@ async function stream(
   name: string,
   progress: Tell | undefined,
 ): Promise<void> {
-  const half = Math.ceil(Math.max(0, ...windows.map(({ start, end }) => end - start)) / 16) * 16
+  const staged = windows.filter(({ place }) => place === undefined)
+  const half = Math.ceil(Math.max(0, ...staged.map(({ start, end }) => end - start)) / 16) * 16
   const memory = sink.staging?.(2 * half) ?? new Uint8Array(2 * half)
-  const read = async (i: number): Promise<Uint8Array | undefined> => {
-    if (windows[i] === undefined) return undefined
-    const { from, start, end } = windows[i]
-    const at = (i % 2) * half
-    return from.reader.read(start, end, memory.subarray(at, at + end - start))
+  const reads: Promise<Uint8Array>[] = []
+  let [taken, filled, emptied] = [0, 0, 0]
+  /** In the order of the file: a stream has no other. */
+  const readAhead = (): void => {
+    for (; reads.length < Math.min(windows.length, taken + AHEAD);) {
+      const { from, start, end, place } = windows[reads.length]!
+      if (place === undefined && filled - emptied === 2) return
+      const at = place === undefined ? (filled++ % 2) * half : 0
+      const read = from.reader.read(start, end, place?.() ?? memory.subarray(at, at + end - start))
+      // It is told when its turn comes.
+      read.catch(() => undefined)
+      reads.push(read)
+    }
   }
-  let pending = read(0)
   try {
-    for (const [i, { from, pieces, start, end }] of windows.entries()) {
+    for (const [i, { from, pieces, place, start, end }] of windows.entries()) {
       const { file, reader } = from
       const tell = reader.told ? undefined : progress
       if (windows[i - 1]?.from !== from) for (const status of ['initiate', 'download'] as const) tell?.({ status, name, file })
-      const bytes = (await pending)!
+      readAhead()
+      const bytes = await reads[i]!
       signal?.throwIfAborted()
-      pending = read(i + 1)
       for (const piece of pieces)
         sink.rows(piece.name, piece.dtype, piece.row0, piece.rows, bytes.subarray(piece.start - start, piece.end - start))
+      taken++
+      if (place === undefined) emptied++
       const isLast = windows[i + 1]?.from !== from
       tell?.(progressed(name, file, isLast ? reader.size : end, reader.size))
       if (isLast) tell?.({ status: 'done', name, file })
     }
   } finally {
     // The memory goes back to its owner: nothing may still write to it.
-    await pending.catch(() => undefined)
+    await Promise.allSettled(reads)
   }
 }
