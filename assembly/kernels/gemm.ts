@@ -1,7 +1,7 @@
 // C = act(A B + bias). One micro-kernel serves every product: A in rows or packed, B always in panels [K][8].
 //
-//        panel p                      A [M][K] is cut in blocks of MC rows and KC columns (they stay in L2),
-//       +--------+                    a panel in pieces of KC rows (16 KiB, they stay in L1),
+//        panel p                      A [M][K] is cut in blocks of MC rows and KC or DEPTH columns (they stay in L2),
+//       +--------+                    a panel in pieces of as many rows (they stay in L1 or near it),
 //       |  KC x 8|                    C in tiles of a few rows x 8 (they stay in registers).
 //       +--------+
 //  +---+  tile rows x 8               Every element of C is ((c + a0 b0) + a1 b1) + ... in ascending k, whatever the tile, the
@@ -19,6 +19,8 @@ export const MR: i32 = 4
 export const HIGH: i32 = isDefined(FAST) ? 6 : 5
 export const NR: i32 = 8
 export const KC: i32 = 512
+/** Columns of a piece of a panel that is in place: longer, since partial sums in C cost more than loads of the panel from L2. */
+const DEPTH: i32 = 768
 export const MC: i32 = 128
 /** Bytes between the rows of a packed block of A: rows a multiple of 2 KiB apart would alias in L1, at half the speed. */
 export const PAD: usize = 64
@@ -60,9 +62,10 @@ export function gemm(r: usize): void {
   // A unit: some rows by some panels. What is packed is packed once per unit.
   const unitRows = columnsA || sourceB == GemmMode.BPanel ? MC : 4 * MC
   // Weights that do not stay in L2 from one block of rows to the next.
-  const far = sourceB == GemmMode.BPanel && n * k > 1 << 20 && m > 32
+  const far = sourceB == GemmMode.BPanel && n * k > 1 << 16 && m > 32
   const unitPanels = columnsA ? 12 : 4 // 12: as many units for two threads as for four, at widths that are multiples of 384
   const panels = (n + 7) >> 3
+  const depth = columnsA || sourceB != GemmMode.BPanel ? KC : DEPTH
   const groups = (panels + unitPanels - 1) / unitPanels
   const units = groups * ((m + unitRows - 1) / unitRows)
   const blockStride = (<usize>m * <usize>bw) << 2
@@ -73,8 +76,8 @@ export function gemm(r: usize): void {
     const m1 = min(m, m0 + unitRows)
     const p0 = (unit % groups) * unitPanels
     const p1 = min(panels, p0 + unitPanels)
-    for (let k0 = 0; k0 < k; k0 += KC) {
-      const kc = min(KC, k - k0)
+    for (let k0 = 0; k0 < k; k0 += depth) {
+      const kc = min(depth, k - k0)
       const last = k0 + kc == k
       if (columnsA)
         packTranspose(a + ((<usize>k0 * <usize>m + <usize>m0) << 2), (<usize>m) << 2, m1 - m0, kc, blockScratch(), ((<usize>kc) << 2) + PAD)
