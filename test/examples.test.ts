@@ -6,7 +6,6 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import type { Plugin } from 'esbuild'
-import { build } from 'vite'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { missingBrowser } from './support/runtimes/browsers.ts'
 import { withBundle } from './support/runtimes/bundle.ts'
@@ -14,7 +13,7 @@ import { describeRuntime } from './support/runtimes/conforms.ts'
 import { ensureProcess, FOLDER } from './support/runtimes/installed.ts'
 import { ensureIsolates, KERNELS } from './support/runtimes/isolates.ts'
 import { MODEL } from './support/runtimes/processes.ts'
-import { ISOLATED, serve, withPage, type Page } from './support/runtimes/site.ts'
+import { serve, withPage, type Page } from './support/runtimes/site.ts'
 
 const run = promisify(execFile)
 const root = path.join(import.meta.dirname, '..')
@@ -60,8 +59,8 @@ async function expectFound(answer: { json(): Promise<unknown> }): Promise<void> 
 }
 
 async function expectFoundIn(page: Page): Promise<void> {
-  await page.waitForFunction(`document.getElementById('state').textContent === 'Ready'`, undefined, { timeout: 60_000 })
-  const items = await page.evaluate<string[]>(`[...document.querySelectorAll('#found li')].map((item) => item.textContent)`)
+  await page.waitForSelector('#state:text-is("Ready")', { timeout: 60_000 })
+  const items = await page.locator('#found li').allTextContents()
   expect(items).toHaveLength(LIST.length)
   expect(items[0]).toMatch(/^Where is my parcel\? 0\.\d{3}$/)
 }
@@ -155,25 +154,4 @@ describeRuntime('examples/offline-page', noChromium, () => {
       await expectFoundIn(page)
     }).finally(() => server.close())
   }, 120_000)
-})
-
-// Its entry awaits at the top level: pieces that import what Vite puts into the entry's chunk would wait for it, and it for them.
-describeRuntime('examples/vite-app', noChromium, () => {
-  it.each([
-    ['isolated', ISOLATED, '/'],
-    ['below a path, not isolated', {}, '/app/'],
-  ] as const)(
-    '%s',
-    async (_, headers, base) => {
-      const app = path.join(folder, 'vite-app')
-      await build({ root: app, base, logLevel: 'error', build: { target: 'es2022', emptyOutDir: true } })
-      await putModel(path.join(app, 'dist/model'))
-      const server = await serve(path.join(app, 'dist'), headers, base)
-      await withPage(async (page) => {
-        await page.goto(server.url)
-        await expectFoundIn(page)
-      }).finally(() => server.close())
-    },
-    120_000,
-  )
 })

@@ -2,7 +2,7 @@
 import { pipeline } from 'bertlet'
 
 const LIST = ['How do I reset my password?', 'Where is my parcel?', 'Can I have my money back?', 'Which cards do you take?']
-const similarity = await pipeline('sentence-similarity', new URL(`${import.meta.env.BASE_URL}model`, location.href))
+const similarity = await pipeline('sentence-similarity', new URL('model', document.baseURI))
 
 const query = document.getElementById('query')
 async function search() {

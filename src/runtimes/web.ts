@@ -46,7 +46,10 @@ function spawn(data: WorkerData): WorkerHandle {
 
   const start = (mine: number): void => {
     const make = KINDS[mine]
-    if (make === undefined) return exited("the page's Content-Security-Policy lets no worker start: worker-src blob: or 'self' allows it")
+    if (make === undefined)
+      return exited(
+        "the page's Content-Security-Policy lets no worker start from a blob (worker-src blob: would), and none does from worker.web.js beside this script",
+      )
     try {
       const { worker: made, free } = make()
       worker = made

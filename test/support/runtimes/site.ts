@@ -53,9 +53,10 @@ export async function serve(folder: string, headers: Readonly<Record<string, str
 export interface Page {
   goto(url: string): Promise<unknown>
   reload(): Promise<unknown>
-  evaluate<T>(work: string): Promise<T>
-  fill(selector: string, text: string): Promise<void>
-  waitForFunction(condition: string, argument?: unknown, options?: { timeout: number }): Promise<unknown>
+  /** Selectors need no eval, which a strict policy forbids. */
+  waitForSelector(selector: string, options?: { timeout: number }): Promise<unknown>
+  getAttribute(selector: string, name: string): Promise<string | null>
+  locator(selector: string): { allTextContents(): Promise<string[]> }
   on(event: 'console', listener: (message: { type(): string; text(): string }) => void): void
   on(event: 'pageerror', listener: (error: Error) => void): void
 }
