@@ -24,7 +24,7 @@ export async function workerText(file) {
 }
 
 /** Builds that are little else than another one. */
-const LIKE = { dot: 'simd', fast: 'dot' }
+const LIKE = { 'inference-dot': 'inference', 'inference-fast': 'inference-dot', simd: 'inference', fast: 'simd' }
 
 async function wasmModule(file) {
   const bytes = await readFile(file)
@@ -65,12 +65,18 @@ export function unshared(bytes) {
   return changed
 }
 
+/** Where modules lie beside the script and are compiled beforehand, those of training serve inference too. */
+export const whole = (name) => ({ inference: 'simd', 'inference-dot': 'dot', 'inference-fast': 'fast' })[name] ?? name
+
 /** For esbuild, where wasm is compiled when it is deployed: kernels are modules beside the script, for unshared memory. */
 export function staticModules(suffix = '') {
   return {
     name: 'static-modules',
     setup({ onResolve }) {
-      onResolve({ filter: /\.wasm$/ }, ({ path: file }) => ({ path: `./${path.basename(file)}${suffix}`, external: true }))
+      onResolve({ filter: /\.wasm$/ }, ({ path: file }) => ({
+        path: `./${whole(path.basename(file, '.wasm'))}.wasm${suffix}`,
+        external: true,
+      }))
     },
   }
 }
