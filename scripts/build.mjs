@@ -61,7 +61,7 @@ async function host() {
     outdir: 'dist',
     logLevel: 'warning',
   }
-  const library = async (entryPoints, plugin, chunkNames = 'lib-[hash]') => {
+  const library = async (entryPoints, plugin, chunkNames = 'lib-[name]-[hash]') => {
     // What entries share is in files of their own, and so is what only some calls need.
     const options = { ...common, entryPoints, splitting: true, metafile: true, chunkNames, target: 'es2022', plugins: [plugin] }
     const made = await build({ ...options, minify: false })
@@ -71,8 +71,8 @@ async function host() {
   const isolate = (name) => ({ [`index.${name}`]: 'src/index.edge.ts', [`training.${name}`]: 'src/training.ts' })
   const built = await Promise.all([
     library({ 'index.node': 'src/index.node.ts', 'index.web': 'src/index.web.ts', training: 'src/training.ts' }, inlineAssets()),
-    library(isolate('workerd'), staticModules(), 'lib-workerd-[hash]'),
-    library(isolate('edge'), staticModules('?module'), 'lib-edge-[hash]'),
+    library(isolate('workerd'), staticModules(), 'lib-workerd-[name]-[hash]'),
+    library(isolate('edge'), staticModules('?module'), 'lib-edge-[name]-[hash]'),
     build({
       ...common,
       entryPoints: { cli: 'src/cli/main.ts' },

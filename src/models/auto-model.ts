@@ -59,7 +59,7 @@ export const AutoModel = {
   /** Bytes of weights, arena and plan, told from config.json alone. */
   async estimate(from: ModelSource | BertConfig, options: LoadOptions = {}): Promise<Estimate> {
     const config = from instanceof BertConfig ? from : await readConfig(openSource(from, options), options.signal)
-    const { estimate } = await import('./estimate.ts')
+    const { estimate } = await import('./seldom.ts')
     return estimate(config, modelClass(config).headFor(options), options)
   },
 } as const

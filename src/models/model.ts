@@ -136,7 +136,7 @@ export abstract class BertPreTrainedModel extends Callable {
     from: ModelSource | BertConfig,
     options: LoadOptions = {},
   ): Promise<Estimate> {
-    const { estimate } = await import('./estimate.ts')
+    const { estimate } = await import('./seldom.ts')
     return estimate(from, this.headFor(options), options)
   }
 
@@ -166,7 +166,7 @@ export abstract class BertPreTrainedModel extends Callable {
    */
   async savePretrained(to: Target, { tokenizer }: { tokenizer?: WithFiles } = {}): Promise<void> {
     this.loaded.assertLive()
-    const { saveFiles, saveModel } = await import('./save.ts')
+    const { saveFiles, saveModel } = await import('./seldom.ts')
     await saveModel(this.loaded, this.loaded.head.architecture, to)
     if (tokenizer) await saveFiles(tokenizer, to)
   }
@@ -182,7 +182,7 @@ export abstract class BertPreTrainedModel extends Callable {
    */
   async resizeTokenEmbeddings(vocab_size: number, { seed = 0 }: { seed?: number } = {}): Promise<void> {
     this.loaded.assertLive()
-    const { resizeVocabulary } = await import('./resize.ts')
+    const { resizeVocabulary } = await import('./seldom.ts')
     await resizeVocabulary(this.loaded, vocab_size, seed)
   }
 

@@ -188,7 +188,7 @@ export class Tokenizer extends Callable {
 
   /** Writes those files to a folder, or to an object with write(name, pieces). */
   async savePretrained(to: Target): Promise<void> {
-    const { saveFiles } = await import('./save.ts')
+    const { saveFiles } = await import('./seldom.ts')
     await saveFiles(this, to)
   }
 
