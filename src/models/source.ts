@@ -154,7 +154,7 @@ function endpointOf({ endpoint }: SourceOptions): string {
   throw expected('endpoint', 'the address of a hub, such as https://huggingface.co', url)
 }
 
-function cacheOf(options: SourceOptions): Cache | undefined {
+function cacheOf(options: SourceOptions): Cache | Promise<Cache | undefined> | undefined {
   const { cache } = currentRuntime().hub()
   const { cache_dir: folder } = hubSettings(options)
   if (folder === undefined) return undefined

@@ -10,6 +10,9 @@ export const web: Runtime = {
   workers: workers(),
   spawn,
   turn,
+  // Cache storage is for secure contexts.
+  hub: () =>
+    typeof caches === 'undefined' ? {} : { cacheDir: 'bertlet', cache: async (name) => (await import('./web-cache.ts')).webCache(name) },
 }
 
 function browser(): string {

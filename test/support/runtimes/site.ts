@@ -53,6 +53,9 @@ export async function serve(folder: string, headers: Readonly<Record<string, str
 export interface Page {
   goto(url: string): Promise<unknown>
   reload(): Promise<unknown>
+  evaluate<T>(work: string): Promise<T>
+  /** Of the same profile. */
+  context(): { newPage(): Promise<Page> }
   /** Selectors need no eval, which a strict policy forbids. */
   waitForSelector(selector: string, options?: { timeout: number }): Promise<unknown>
   getAttribute(selector: string, name: string): Promise<string | null>
@@ -64,12 +67,12 @@ export interface Page {
 /** A fresh profile and an empty tab of it, for the time of some work. What goes wrong in the page is told when the work fails. */
 export async function withPage<T>(work: (page: Page) => Promise<T>): Promise<T> {
   const { chromium } = createRequire(path.join(FOLDER, 'index.js'))('playwright-core') as {
-    chromium: { launch(options: object): Promise<{ newPage(): Promise<Page>; close(): Promise<void> }> }
+    chromium: { launch(options: object): Promise<{ newContext(): Promise<{ newPage(): Promise<Page> }>; close(): Promise<void> }> }
   }
   const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] })
   const said: string[] = []
   try {
-    const page = await browser.newPage()
+    const page = await (await browser.newContext()).newPage()
     page.on('console', (message) => said.push(`${message.type()}: ${message.text()}`))
     page.on('pageerror', (error) => said.push(String(error)))
     return await work(page)
