@@ -82,17 +82,25 @@ function dispatch(op: i32, r: usize): bool {
     case Op.SpanCrossEntropy:
       spanCrossEntropy(r)
       return true
-    case Op.Dropout:
-      dropout(r)
-      return true
-    case Op.DropoutMaps:
-      dropoutMaps(r)
-      return true
     case Op.Quantize:
       quantize(r)
       return true
     case Op.GemmInt8:
       gemmInt8(r)
+      return true
+    default:
+      return isDefined(INFERENCE) ? false : dispatchTraining(op, r)
+  }
+}
+
+/** What only training's plans have (graph/plan.ts says which they are): builds for inference leave it out. */
+function dispatchTraining(op: i32, r: usize): bool {
+  switch (op) {
+    case Op.Dropout:
+      dropout(r)
+      return true
+    case Op.DropoutMaps:
+      dropoutMaps(r)
       return true
     case Op.CrossEntropyGrad:
       crossEntropyGrad(r)
@@ -141,5 +149,5 @@ function dispatch(op: i32, r: usize): bool {
   }
 }
 
-/** The first byte behind the constant tables: the host lays out everything from here. */
-export const BASE: usize = __heap_base
+/** A place behind the constant tables of every build: the host lays out everything from here, whichever of them it runs on it. */
+export const BASE: usize = 2048

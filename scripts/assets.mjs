@@ -23,20 +23,26 @@ export async function workerText(file) {
   return result.outputFiles[0].text
 }
 
-/** Builds that are little else than another one. */
-const LIKE = { dot: 'simd', fast: 'dot' }
+/** Builds that are little else than parts of others. */
+const LIKE = {
+  'inference-dot': ['inference'],
+  'inference-fast': ['inference-dot'],
+  simd: ['inference'],
+  fast: ['simd', 'inference-fast'],
+}
 
 async function wasmModule(file) {
+  const others = (LIKE[path.basename(file, '.wasm')] ?? []).map((name) => path.join(path.dirname(file), `${name}.wasm`))
+  const base = Buffer.concat(await Promise.all(others.map((other) => readFile(other))))
   const bytes = await readFile(file)
-  const base = LIKE[path.basename(file, '.wasm')]
-  const decoder = JSON.stringify(path.join(root, 'src/engine/code.ts'))
-  if (base === undefined)
-    return `import { bytesOf } from ${decoder}
-export default bytesOf(${JSON.stringify(textOf(bytes))})`
-  const like = path.join(path.dirname(file), `${base}.wasm`)
-  return `import { bytesOf, changed } from ${decoder}
-import base from ${JSON.stringify(like)}
-export default changed(base, bytesOf(${JSON.stringify(textOf(changesOf(await readFile(like), bytes)))}))`
+  const text = JSON.stringify(textOf(others.length === 0 ? bytes : changesOf(base, bytes)))
+  return [
+    `import { bytesOf, changed } from ${JSON.stringify(path.join(root, 'src/engine/code.ts'))}`,
+    ...others.map((other, i) => `import base${i} from ${JSON.stringify(other)}`),
+    others.length === 0
+      ? `export default bytesOf(${text})`
+      : `export default changed([${others.map((_, i) => `base${i}`).join()}], bytesOf(${text}))`,
+  ].join('\n')
 }
 
 const inlined = (file) => file.replace(/\?inline$/, '')
@@ -65,12 +71,18 @@ export function unshared(bytes) {
   return changed
 }
 
+/** Where modules lie beside the script and are compiled beforehand, those of training serve inference too. */
+export const whole = (name) => ({ inference: 'simd', 'inference-dot': 'dot', 'inference-fast': 'fast' })[name] ?? name
+
 /** For esbuild, where wasm is compiled when it is deployed: kernels are modules beside the script, for unshared memory. */
 export function staticModules(suffix = '') {
   return {
     name: 'static-modules',
     setup({ onResolve }) {
-      onResolve({ filter: /\.wasm$/ }, ({ path: file }) => ({ path: `./${path.basename(file)}${suffix}`, external: true }))
+      onResolve({ filter: /\.wasm$/ }, ({ path: file }) => ({
+        path: `./${whole(path.basename(file, '.wasm'))}.wasm${suffix}`,
+        external: true,
+      }))
     },
   }
 }

@@ -1,4 +1,4 @@
-// Kernels with asc, the worker as text, the host with esbuild, types with tsc. `--if-stale` builds only when a source is newer, and of the kernels not `debug`; `--all` all four.
+// Kernels with asc, the worker as text, the host with esbuild, types with tsc. `--if-stale` builds only when a source is newer, and of the kernels those that only tests run; `--all` all of them.
 import { execFile } from 'node:child_process'
 import { access, chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
@@ -6,7 +6,7 @@ import path from 'node:path'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import { detachPieces } from './pieces.mjs'
-import { inlineAssets, staticModules, unshared, workerText } from './assets.mjs'
+import { inlineAssets, staticModules, unshared, whole, workerText } from './assets.mjs'
 
 const run = promisify(execFile)
 const root = path.join(import.meta.dirname, '..')
@@ -26,8 +26,9 @@ const kernelSources = Math.max(await newest('assembly', /\.ts$/), await age('asc
 const hostSources = Math.max(kernelSources, await newest('src', /\.ts$/), await newest('scripts', /\.mjs$/), await age('package.json'))
 const ifStale = process.argv.includes('--if-stale')
 
-// To run, these builds of the kernels are enough: a newcomer need not wait for the one that only tests run.
-const targets = ifStale && !process.argv.includes('--all') ? ['simd', 'dot', 'fast'] : ['simd', 'dot', 'fast', 'debug']
+// To run, these builds of the kernels are enough: a newcomer need not wait for those that only tests run.
+const bundled = ['inference', 'inference-dot', 'inference-fast', 'simd', 'fast']
+const targets = ifStale && !process.argv.includes('--all') ? bundled : [...bundled, 'dot', 'debug']
 const asc = bin('assemblyscript/bin/asc.js')
 async function kernels() {
   await mkdir('build', { recursive: true })
@@ -60,7 +61,7 @@ async function host() {
     outdir: 'dist',
     logLevel: 'warning',
   }
-  const library = async (entryPoints, plugin, chunkNames = 'lib-[hash]') => {
+  const library = async (entryPoints, plugin, chunkNames = 'lib-[name]-[hash]') => {
     // What entries share is in files of their own, and so is what only some calls need.
     const options = { ...common, entryPoints, splitting: true, metafile: true, chunkNames, target: 'es2022', plugins: [plugin] }
     const made = await build({ ...options, minify: false })
@@ -70,8 +71,8 @@ async function host() {
   const isolate = (name) => ({ [`index.${name}`]: 'src/index.edge.ts', [`training.${name}`]: 'src/training.ts' })
   const built = await Promise.all([
     library({ 'index.node': 'src/index.node.ts', 'index.web': 'src/index.web.ts', training: 'src/training.ts' }, inlineAssets()),
-    library(isolate('workerd'), staticModules(), 'lib-workerd-[hash]'),
-    library(isolate('edge'), staticModules('?module'), 'lib-edge-[hash]'),
+    library(isolate('workerd'), staticModules(), 'lib-workerd-[name]-[hash]'),
+    library(isolate('edge'), staticModules('?module'), 'lib-edge-[name]-[hash]'),
     build({
       ...common,
       entryPoints: { cli: 'src/cli/main.ts' },
@@ -87,7 +88,8 @@ async function host() {
   ])
   await chmod('dist/cli.js', 0o755)
   await writeFile('dist/worker.web.js', await workerText('src/runtimes/web-worker.ts'))
-  for (const name of ['simd.wasm', 'dot.wasm', 'fast.wasm']) await writeFile(`dist/${name}`, unshared(await readFile(`build/${name}`)))
+  for (const name of ['simd', 'inference-dot', 'fast'])
+    await writeFile(`dist/${whole(name)}.wasm`, unshared(await readFile(`build/${name}.wasm`)))
   // Pieces of an older build have other names.
   const made = Object.assign({}, ...built.map(({ metafile }) => metafile.outputs))
   const old = (await readdir('dist')).filter((file) => /^(cli|lib)-/.test(file) && made[`dist/${file}`] === undefined)

@@ -121,8 +121,15 @@ const spaces = codes.filter((code) => pieces(`a${char(code)}b`) === 2)
 const punctuation = codes.filter((code) => pieces(`a${char(code)}b`) === 3)
 const stripped = codes.filter((code) => !isHangul(code)).map((code) => [code, points(strip(char(code)))])
 const marks = stripped.filter(([, to]) => to.length === 0).map(([code]) => code)
-const folded = stripped.filter(([code, to]) => to.length === 1 && to[0] !== code).map(([code, [to]]) => [code, to])
-const several = stripped.filter(([, to]) => to.length > 1)
+const isMark = new Set(marks)
+const decomposed = stripped.filter(([code, to]) => to.length > 0 && to.join() !== String(code))
+for (const [code, to] of decomposed)
+  if (
+    points(char(code).normalize('NFD'))
+      .filter((part) => !isMark.has(part))
+      .join() !== to.join()
+  )
+    throw new Error(`the engine decomposes ${code.toString(16)} otherwise`)
 const lowered = codes.filter((code) => lower(char(code)) !== char(code)).map((code) => [code, points(lower(char(code)))])
 if (
   lowered
@@ -154,10 +161,9 @@ const tables = {
   REMOVED: ['ranges that cleaning takes out', ranges(removed)],
   PUNCTUATION: ['ranges of characters that are words of their own', ranges(punctuation)],
   MARKS: ['ranges that stripping accents takes out', ranges(marks)],
-  STRIPPED: ['characters that stripping accents makes another one', values(folded, false)],
-  STRIPPED_TO_SEVERAL: [
-    'characters that it makes several: code point, length, code points',
-    packed(several.map(([code, to]) => [code, to.length, ...to])),
+  DECOMPOSED: [
+    'ranges of characters that it makes others, those of their decomposition that are no marks',
+    ranges(decomposed.map(([code]) => code)),
   ],
   LOWERED: [
     'lower case, as differences; U+0130 is two characters',

@@ -21,6 +21,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   'src/engine/build.ts': ['src/errors.ts', 'src/engine', 'build'],
   'src/engine/fast.ts': ['build'],
   'src/engine/dot.ts': ['build'],
+  'src/engine/training.ts': ['build'],
+  'src/engine/training-fast.ts': ['build'],
   'src/runtimes': ['src/errors.ts', 'src/engine/worker.ts', 'type:src/weights', 'node:'],
   'src/models': [
     'src/json.ts',

@@ -4,6 +4,7 @@ declare module '*/assets.mjs' {
   export function inlineAssets(): import('esbuild').Plugin
   export function staticModules(suffix?: string): import('esbuild').Plugin
   export function unshared(bytes: Uint8Array): Uint8Array
+  export function whole(name: string): string
 }
 
 declare module '*/table.mjs' {

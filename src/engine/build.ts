@@ -1,5 +1,5 @@
 // Which build of the kernels runs: chosen once per process and precision.
-import simd from '../../build/simd.wasm'
+import simd from '../../build/inference.wasm'
 import { BertletError } from '../errors.ts'
 import { compile, compileNow, emptyMemory, instantiateNow, isValid, type Code } from './module.ts'
 
@@ -86,6 +86,23 @@ async function compileRelaxed(wish: 'fast' | 'dot'): Promise<Build> {
   return build
 }
 
+const trainers = new Map<BuildName, Promise<Build>>()
+
+/** A build like another that knows training's ops too. Who does not train never loads its bytes. */
+export function trainer({ name: asked, why }: Build): Promise<Build> {
+  const name = asked === 'fast' ? 'fast' : 'simd'
+  const load = async (): Promise<Build> => {
+    const { default: code } = await (name === 'fast' ? import('./training-fast.ts') : import('./training.ts'))
+    return { name, why, module: await compile(checked(code)), code, tile: 0 }
+  }
+  const present = trainers.get(name)
+  if (present) return present
+  const started = load()
+  trainers.set(name, started)
+  started.catch(() => trainers.delete(name))
+  return started
+}
+
 const ASKED = {
   fast: {
     what: 'precision fast was asked for, but',
@@ -116,8 +133,8 @@ export function relaxedBuild(wish: 'fast' | 'dot', module: WebAssembly.Module, c
   return `${what} relaxed instruction ${failed} fails its self-test here: ${otherwise}`
 }
 
-function checked(): Code {
-  if (isValid(simd)) return simd
+function checked(code: Code = simd): Code {
+  if (isValid(code)) return code
   throw new BertletError(
     'unsupported',
     'this engine refuses the kernels: they need WebAssembly SIMD and atomics',

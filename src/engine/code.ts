@@ -25,10 +25,11 @@ export function bytesOf(text: string): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Bytes that are mostly `base`: the changes are, over and over, a count of new bytes, those, a count of bytes that the base has, and where:
+ * Bytes that are mostly those of others: the changes are, over and over, a count of new bytes, those, a count of bytes that the others have, and where:
  * so far from where it would have gone on, twice that, or twice minus one backwards. The first number is the length.
  */
-export function changed(base: Uint8Array, changes: Uint8Array): Uint8Array<ArrayBuffer> {
+export function changed(others: readonly Uint8Array[], changes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const base = joined(others)
   let [at, from, length] = [0, 0, 0]
   const number = (): number => {
     let [value, unit] = [0, 1]
@@ -54,4 +55,15 @@ export function changed(base: Uint8Array, changes: Uint8Array): Uint8Array<Array
     length += kept
   }
   return bytes
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length === 1) return parts[0]!
+  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const part of parts) {
+    all.set(part, at)
+    at += part.length
+  }
+  return all
 }

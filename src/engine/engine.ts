@@ -160,6 +160,7 @@ export class Engine {
   ): Promise<void> {
     const { store } = this
     const { plan, address } = program
+    if (plan.trains) await store.train(() => pool?.detach(store))
     const arena = this.reserve(runBytes(plan, this.threads))
     const slots = store.view(Int32Array, address, Layout.Slots)
     slots[Slot.Arena] = arena

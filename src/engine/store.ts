@@ -3,7 +3,7 @@ import { BertletError } from '../errors.ts'
 import { panel8Words, type Layout } from '../graph/tensor.ts'
 import type { Region } from '../graph/verify.ts'
 import { Allocator } from './allocator.ts'
-import { build, buildNow, type Build, type Precision, type WeightDtype } from './build.ts'
+import { build, buildNow, trainer, type Build, type Precision, type WeightDtype } from './build.ts'
 import { emptyMemory, instantiate, instantiateNow, MAX_BYTES, type Kernels } from './module.ts'
 
 const PAGE = 65536
@@ -41,9 +41,9 @@ export class Store {
   private disposed = false
 
   private constructor(
-    readonly build: Build,
+    public build: Build,
     readonly memory: WebAssembly.Memory,
-    readonly kernels: Kernels,
+    public kernels: Kernels,
     private readonly allocator: Allocator,
   ) {
     this.sync = this.allocate(Sync.Words * 4, 'the sync region')
@@ -61,6 +61,19 @@ export class Store {
     const memory = emptyMemory(chosen.code)
     const kernels = instantiateNow(chosen.module, memory)
     return new Store(chosen, memory, kernels, new Allocator(kernels.base, MAX_BYTES))
+  }
+
+  private trains = false
+
+  /** From now on kernels that know training's ops, on the same memory. `before` lets go of the others. */
+  async train(before: () => Promise<void> | undefined): Promise<void> {
+    if (this.trains) return
+    const build = await trainer(this.build)
+    const kernels = await instantiate(build.module, this.memory)
+    await before()
+    this.build = build
+    this.kernels = kernels
+    this.trains = true
   }
 
   /** Bytes of the memory so far. */

@@ -24,6 +24,8 @@ export interface Plan {
   /** Slot table and records, as they are copied into wasm memory. */
   readonly words: Int32Array<ArrayBuffer>
   readonly records: number
+  /** It has ops that only training has. */
+  readonly trains: boolean
   readonly bound: Dims
   readonly arenaBytes: number
   /** Private to each rank. */
@@ -58,6 +60,7 @@ export function lower(graph: Graph, bound: Dims, tile: Tile, addressOf: (tensor:
   return {
     words,
     records: graph.nodes.length,
+    trains: graph.nodes.some(({ op }) => op === Op.Dropout || op === Op.DropoutMaps || op >= Op.CrossEntropyGrad),
     bound,
     arenaBytes: arena.bytes,
     scratchBytes,

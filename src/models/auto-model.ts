@@ -4,7 +4,7 @@ import type { LogitsOutput, PreTrainingOutput, QuestionAnsweringOutput } from '.
 import { BertModel, type BertModelOutput } from './bert-model.ts'
 import { BertConfig } from './config.ts'
 import { load, readConfig } from './load.ts'
-import { estimate, type Estimate } from './estimate.ts'
+import type { Estimate } from './estimate.ts'
 import type { BertPreTrainedModel, ModelClass, PredictionInputs } from './model.ts'
 import type { LoadOptions } from './options.ts'
 import { openSource, type ModelSource } from './source.ts'
@@ -59,6 +59,7 @@ export const AutoModel = {
   /** Bytes of weights, arena and plan, told from config.json alone. */
   async estimate(from: ModelSource | BertConfig, options: LoadOptions = {}): Promise<Estimate> {
     const config = from instanceof BertConfig ? from : await readConfig(openSource(from, options), options.signal)
+    const { estimate } = await import('./seldom.ts')
     return estimate(config, modelClass(config).headFor(options), options)
   },
 } as const

@@ -6,42 +6,11 @@ import { crossEntropy, elementLoss, spanCrossEntropy } from '../graph/ops.ts'
 import { SELECTED, SEQUENCES, TOKENS, type Tensor } from '../graph/tensor.ts'
 import type { Chunk, PackedBatch } from './batch.ts'
 import type { BertConfig, ProblemType } from './config.ts'
+import { labelsOf, lossName, type Column, type LabelInputs, type LossTerm } from './labels.ts'
+import type { AttentionImplementation } from './options.ts'
 import { isGiven, rectangle, type Matrix } from './rectangle.ts'
 import type { Selection } from './selection.ts'
-
-/** Numbers, one a row of the batch. */
-export type Column =
-  readonly (number | bigint)[] | ArrayLike<number> | BigInt64Array | { readonly data: ArrayLike<number>; readonly dims: readonly number[] }
-
-/** What the heads take as labels. A label of -100 does not count. */
-export interface LabelInputs {
-  /** [B, L] for words and tokens, [B] for classes and choices, [B] or [B, num_labels] of numbers for regression and multi label. */
-  readonly labels?: Matrix | Column | null
-  /** [B]: 0 where the second text follows the first, 1 where it is random. */
-  readonly next_sentence_label?: Column | null
-  /** [B]: columns; those beyond the row do not count. */
-  readonly start_positions?: Column | null
-  readonly end_positions?: Column | null
-}
-
-/** One sum of losses. */
-export interface LossTerm {
-  /** The head's output that it looks at. */
-  readonly output: string
-  /** `rows`: cross-entropy of each row; `span`: among the rows of a span, in `column`; otherwise elementwise. */
-  readonly kind: 'rows' | 'span' | 'squared' | 'binary'
-  /** What has a label. `group`: `size` neighbouring sequences. */
-  readonly per: 'token' | 'sequence' | 'group'
-  readonly size: number
-  readonly column: number
-  /** Labels, [count] or [count][width] of targets. */
-  readonly values: Int32Array | Float32Array
-  readonly width: number
-  /** Labels that count. */
-  readonly count: number
-  /** The share of the loss that a mean over them has. */
-  readonly weight: number
-}
+import { forward, type Kept, type Site } from './variant.ts'
 
 const TERM = { per: 'sequence', size: 1, column: 0, width: 1, weight: 1 } as const
 
@@ -86,19 +55,6 @@ export function lossTerms(architecture: string, config: BertConfig, inputs: Labe
     default:
       return [classification(config, labels!, batch, classes)]
   }
-}
-
-/** The labels that a head takes. */
-export const labelsOf = (architecture: string): readonly (keyof LabelInputs)[] => TAKES[architecture] ?? []
-
-const TAKES: Readonly<Record<string, readonly (keyof LabelInputs)[]>> = {
-  BertForMaskedLM: ['labels'],
-  BertForPreTraining: ['labels', 'next_sentence_label'],
-  BertForNextSentencePrediction: ['labels'],
-  BertForSequenceClassification: ['labels'],
-  BertForTokenClassification: ['labels'],
-  BertForMultipleChoice: ['labels'],
-  BertForQuestionAnswering: ['start_positions', 'end_positions'],
 }
 
 /** What `problem_type` null means, as transformers infers it: one output is regression, whole numbers are classes, else several labels. */
@@ -194,13 +150,6 @@ function targets(labels: NonNullable<LabelInputs['labels']>, rows: number, width
   return values
 }
 
-/** What tells graphs of different terms apart. */
-export const lossKey = (terms: readonly LossTerm[]): string =>
-  terms.map(({ kind, per, size, column: c }) => `${kind}${per}${size}${c}`).join('+')
-
-/** The sum of a term so far: an input and an output. */
-export const lossName = (term: number): string => `loss.${term}`
-
 /** Adds each term to its total; each has a scale of its own, the input `scale.i`. */
 export function buildLoss(
   g: Graph,
@@ -251,15 +200,6 @@ export function lossInputs(
   return inputs
 }
 
-/** A term of a loss: its weighted mean, and the labels behind it. */
-export interface LossPart {
-  readonly mean: number
-  readonly count: number
-}
-
-/** What a call's `loss` is the sum of: means over several calls must be weighed term by term. */
-export const lossParts = new WeakMap<object, readonly LossPart[]>()
-
 /** 1 / labels of each term, weighted; a term without labels that count is refused. */
 export function lossScales(terms: readonly LossTerm[]): number[] {
   return terms.map(({ count, weight, output }) => {
@@ -270,4 +210,15 @@ export function lossScales(terms: readonly LossTerm[]): number[] {
       'A mean over nothing is no loss',
     )
   })
+}
+
+/** The forward for training: its losses are states, one a term. */
+export function lossGraph(site: Site, attention: AttentionImplementation, kept: Kept): (g: Graph) => readonly Tensor[] {
+  const { terms = [], selected = false } = kept
+  return (g) => {
+    const { outputs } = forward(g, site, attention, kept)
+    const totals = terms.map((_, i) => g.state(`${site.place}${lossName(i)}`, [1]))
+    buildLoss(g, terms, outputs, totals, selected)
+    return totals
+  }
 }

@@ -8,15 +8,14 @@ import { chunks, packBatch, roundUp, type BatchInputs, type PackedBatch } from '
 import type { ChoiceInputs } from './choices.ts'
 import { chunkInputs, Collector } from './collect.ts'
 import type { BertConfig } from './config.ts'
-import { estimate, type Estimate } from './estimate.ts'
+import type { Estimate } from './estimate.ts'
 import type { Head } from './heads.ts'
-import { labelsOf, lossInputs, lossName, lossParts, lossScales, lossTerms, type LabelInputs, type LossTerm } from './losses.ts'
+import { labelsOf, lossName, lossParts, type LabelInputs, type LossTerm } from './labels.ts'
 import { attach, load, Loaded, make } from './load.ts'
 import type { AttentionImplementation, LoadOptions, RunOptions } from './options.ts'
 import type { ModelSource } from './source.ts'
 import { isGiven } from './rectangle.ts'
-import { resizeVocabulary } from './resize.ts'
-import { saveFiles, saveModel, type Target, type WithFiles } from './save.ts'
+import type { Target, WithFiles } from './save.ts'
 import { selectPositions, type Selection } from './selection.ts'
 import { Tensor } from './tensor.ts'
 import { headVariant, inferenceGraph, type Variant } from './variant.ts'
@@ -78,6 +77,8 @@ const CALL_OPTIONS: readonly (keyof PredictionInputs)[] = [
 interface ComputeOptions {
   readonly selection?: Selection | undefined
   readonly terms?: readonly LossTerm[]
+  /** There is where there are terms. */
+  readonly losses?: typeof import('./losses.ts') | undefined
   /** Sequences that stay in one chunk. */
   readonly group?: number
   readonly signal?: AbortSignal | undefined
@@ -130,11 +131,12 @@ export abstract class BertPreTrainedModel extends Callable {
   }
 
   /** Bytes of weights, arena and plan for the same options, told from config.json alone. */
-  static estimate<M extends BertPreTrainedModel>(
+  static async estimate<M extends BertPreTrainedModel>(
     this: ModelClass<M>,
     from: ModelSource | BertConfig,
     options: LoadOptions = {},
   ): Promise<Estimate> {
+    const { estimate } = await import('./seldom.ts')
     return estimate(from, this.headFor(options), options)
   }
 
@@ -164,6 +166,7 @@ export abstract class BertPreTrainedModel extends Callable {
    */
   async savePretrained(to: Target, { tokenizer }: { tokenizer?: WithFiles } = {}): Promise<void> {
     this.loaded.assertLive()
+    const { saveFiles, saveModel } = await import('./seldom.ts')
     await saveModel(this.loaded, this.loaded.head.architecture, to)
     if (tokenizer) await saveFiles(tokenizer, to)
   }
@@ -179,6 +182,7 @@ export abstract class BertPreTrainedModel extends Callable {
    */
   async resizeTokenEmbeddings(vocab_size: number, { seed = 0 }: { seed?: number } = {}): Promise<void> {
     this.loaded.assertLive()
+    const { resizeVocabulary } = await import('./seldom.ts')
     await resizeVocabulary(this.loaded, vocab_size, seed)
   }
 
@@ -241,10 +245,13 @@ export abstract class BertPreTrainedModel extends Callable {
     const { output_hidden_states: hidden = false, output_attentions: attentions = false, logits_positions: wanted, signal } = inputs
     const batch = packBatch(inputs, config)
     const selection = isGiven(wanted) ? selectPositions(wanted, batch) : undefined
-    const terms = lossTerms(head.architecture, config, inputs, batch, choices)
-    const kept = { hidden, attentions, selected: selection !== undefined, embeds: batch.embeds !== undefined, terms }
+    const labelled = labelsOf(head.architecture).some((name) => isGiven(inputs[name]))
+    const losses = labelled ? await import('./losses.ts') : undefined
+    const terms = losses?.lossTerms(head.architecture, config, inputs, batch, choices) ?? []
+    const { buildLoss } = losses ?? {}
+    const kept = { hidden, attentions, selected: selection !== undefined, embeds: batch.embeds !== undefined, terms, buildLoss }
     const variant = headVariant(this.loaded, attentions ? 'eager' : attention, kept)
-    const outputs = await this.compute(variant, batch, { selection, terms, group: choices, signal })
+    const outputs = await this.compute(variant, batch, { selection, terms, losses, group: choices, signal })
     const series = (name: string, count: number): Tensor[] => {
       return Array.from({ length: count }, (_, i) => {
         const tensor = outputs[`${name}.${i}`]!
@@ -264,11 +271,11 @@ export abstract class BertPreTrainedModel extends Callable {
   protected async compute(
     variant: Variant,
     batch: PackedBatch,
-    { selection, terms = [], group = 1, signal }: ComputeOptions = {},
+    { selection, terms = [], losses, group = 1, signal }: ComputeOptions = {},
   ): Promise<Record<string, Tensor>> {
     const { engine, budget } = this.loaded
     const outputs = new Map<string, Collector>()
-    const scales = lossScales(terms)
+    const scales = losses?.lossScales(terms) ?? []
     const spans = terms.some(({ kind }) => kind === 'span')
     const totals = terms.map(() => Float32Array.of(0))
     for (const chunk of chunks(batch, budget, { selection, group, spans })) {
@@ -276,7 +283,7 @@ export abstract class BertPreTrainedModel extends Callable {
         signal?.throwIfAborted()
         this.loaded.assertLive()
         const program = this.program(variant, chunk.dims)
-        const labels = { ...lossInputs(terms, scales, batch, chunk, selection), ...byTerm(totals) }
+        const labels = { ...losses?.lossInputs(terms, scales, batch, chunk, selection), ...byTerm(totals) }
         await engine.run(program, chunk.dims, { ...chunkInputs(batch, chunk, selection), ...labels }, { signal })
         totals.forEach((total, i) => total.set(engine.output(program, lossName(i), chunk.dims)))
         for (const [name, { tensor }] of program.plan.outputs) {

@@ -1,12 +1,11 @@
 // What a model is loaded from: everything that fromPretrained(), Tokenizer.fromPretrained() and pipeline() take as their first argument.
 import { currentRuntime } from '../engine/engine.ts'
 import { BertletError, Words, checkOptions, expected, show } from '../errors.ts'
-import { checkResponseCache, responseCache, type Cache } from '../weights/cache.ts'
-import { hubSource, isHubId } from '../weights/hub.ts'
+import type { Cache, ResponseCache } from '../weights/cache.ts'
+import { checkHubName, isHubId } from '../weights/hub-id.ts'
 import type { Fetch, Network } from '../weights/http.ts'
 import type { ProgressEvent } from '../weights/progress.ts'
-import { fileListSource, isFileBytes, memorySource, type FileBytes, type Source } from '../weights/source.ts'
-import { urlSource } from '../weights/url.ts'
+import { fileListSource, isFileBytes, laterSource, memorySource, type FileBytes, type Source } from '../weights/source.ts'
 import { env } from './env.ts'
 
 /** A name (folder, npm package, address, hub id), files in memory by their names, the files of a folder picker, or a place of one's own. */
@@ -104,22 +103,31 @@ function fromUrl(url: string, options: SourceOptions): Source {
     throw expected('model', 'a place on this machine, for nothing may be fetched', url, 'Download the folder and give its path')
   }
   const { token, progress_callback: tell } = options
-  return inFolder(urlSource(url, { network: networkOf(options), token: token || undefined, tell }), options)
+  const network = networkOf(options)
+  const load = async (): Promise<Source> =>
+    (await import('../weights/remote.ts')).urlSource(url, { network, token: token || undefined, tell })
+  return inFolder(laterSource(origin + pathname, load), options)
 }
 
 function fromHub(id: string, options: SourceOptions, tried?: string): Source {
   const endpoint = endpointOf(options)
   const { revision = 'main', subfolder = '', token, progress_callback: tell } = options
-  return hubSource(id, {
+  const common = {
     network: networkOf(options),
     endpoint,
     revision,
     subfolder,
     token: token === false ? undefined : (token ?? ownToken(endpoint)),
-    cache: cacheOf(options, endpoint),
     offline: hubSettings(options).offline,
     tell,
     tried,
+  }
+  checkHubName(id, common)
+  const own = options.cache_dir === undefined && env.customCache !== undefined ? checkResponseCache(env.customCache) : undefined
+  const folder = own === undefined ? cacheOf(options) : undefined
+  return laterSource(id, async () => {
+    const { hubSource, responseCache } = await import('../weights/remote.ts')
+    return hubSource(id, { ...common, cache: own === undefined ? folder : responseCache(own, endpoint) })
   })
 }
 
@@ -146,13 +154,19 @@ function endpointOf({ endpoint }: SourceOptions): string {
   throw expected('endpoint', 'the address of a hub, such as https://huggingface.co', url)
 }
 
-function cacheOf(options: SourceOptions, endpoint: string): Cache | Promise<Cache | undefined> | undefined {
-  if (options.cache_dir === undefined && env.customCache !== undefined) return responseCache(checkResponseCache(env.customCache), endpoint)
+function cacheOf(options: SourceOptions): Cache | Promise<Cache | undefined> | undefined {
   const { cache } = currentRuntime().hub()
   const { cache_dir: folder } = hubSettings(options)
   if (folder === undefined) return undefined
   if (cache !== undefined) return cache(folder)
   throw new BertletError('unsupported', 'cache_dir: this platform has no folders', 'Set env.customCache instead')
+}
+
+/** Checks what a caller gave as a cache. */
+function checkResponseCache(cache: unknown): ResponseCache {
+  const { match, put } = (cache ?? {}) as Partial<ResponseCache>
+  if (typeof match === 'function' && typeof put === 'function') return cache as ResponseCache
+  throw expected('env.customCache', 'an object with match(key) and put(key, response)', cache, 'In a page: await caches.open("bertlet")')
 }
 
 function networkOf(options: SourceOptions): Network {

@@ -3,7 +3,7 @@ import { expected } from '../errors.ts'
 import { parseTokenizer, type TokenizerFiles } from '../tokenizer/load.ts'
 import type { TextInput, TokenizeOptions } from '../tokenizer/options.ts'
 import { BertTokenizer, type DecodeOptions, type NewToken, type TokenizerOutput } from '../tokenizer/tokenizer.ts'
-import { saveFiles, type Target } from './save.ts'
+import type { Target } from './save.ts'
 import { checkOnlySourceOptions, openSource, type ModelSource, type SourceOptions } from './source.ts'
 
 const FILES = ['tokenizer.json', 'vocab.txt', 'tokenizer_config.json', 'special_tokens_map.json'] as const
@@ -188,6 +188,7 @@ export class Tokenizer extends Callable {
 
   /** Writes those files to a folder, or to an object with write(name, pieces). */
   async savePretrained(to: Target): Promise<void> {
+    const { saveFiles } = await import('./seldom.ts')
     await saveFiles(this, to)
   }
 

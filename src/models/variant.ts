@@ -2,7 +2,7 @@ import { fuse } from '../graph/fuse.ts'
 import { Graph } from '../graph/graph.ts'
 import type { Tensor } from '../graph/tensor.ts'
 import { bert, Parameters, type Encoded } from './bert.ts'
-import { buildLoss, lossKey, lossName, type LossTerm } from './losses.ts'
+import { lossKey, lossName, type LossTerm } from './labels.ts'
 import { Dropout } from './dropout.ts'
 import { buildHead } from './heads.ts'
 import type { Loaded } from './load.ts'
@@ -22,15 +22,17 @@ export interface Kept {
   readonly selected?: boolean
   readonly embeds?: boolean
   readonly terms?: readonly LossTerm[]
+  /** Puts the terms into the graph: losses.ts, which is loaded with the first labels. */
+  readonly buildLoss?: typeof import('./losses.ts').buildLoss | undefined
   /** Training with the config's dropout. */
   readonly dropout?: boolean
 }
 
-type Site = Pick<Loaded, 'head' | 'config' | 'trunk' | 'place' | 'poolerPlace'>
+export type Site = Pick<Loaded, 'head' | 'config' | 'trunk' | 'place' | 'poolerPlace'>
 
 /** A head's graph, with what is to be kept of the trunk. */
 export function headVariant(site: Site, attention: AttentionImplementation, kept: Kept): Variant {
-  const { hidden = false, attentions = false, selected = false, embeds = false, terms = [] } = kept
+  const { hidden = false, attentions = false, selected = false, embeds = false, terms = [], buildLoss } = kept
   const { architecture, pooler } = site.head
   return {
     key: [architecture, pooler, hidden, attentions, selected, embeds, lossKey(terms)].join('.'),
@@ -42,24 +44,13 @@ export function headVariant(site: Site, attention: AttentionImplementation, kept
       if (attentions) encoded.attentions.forEach((tensor, i) => g.output(`attentions.${i}`, tensor))
       // The host fills each with the sum so far: chunks add to it in their order, so any cut gives the same bits.
       const totals = terms.map((_, i) => g.input(lossName(i), [1], 'f32'))
-      buildLoss(g, terms, outputs, totals, selected)
+      buildLoss?.(g, terms, outputs, totals, selected)
       totals.forEach((total, i) => g.output(lossName(i), total))
     },
   }
 }
 
-/** The forward for training: its losses are states, one a term. */
-export function lossGraph(site: Site, attention: AttentionImplementation, kept: Kept): (g: Graph) => readonly Tensor[] {
-  const { terms = [], selected = false } = kept
-  return (g) => {
-    const { outputs } = forward(g, site, attention, kept)
-    const totals = terms.map((_, i) => g.state(`${site.place}${lossName(i)}`, [1]))
-    buildLoss(g, terms, outputs, totals, selected)
-    return totals
-  }
-}
-
-function forward(
+export function forward(
   g: Graph,
   site: Site,
   attention: AttentionImplementation,

@@ -29,8 +29,8 @@ const HANGUL = { first: 0xac00, last: 0xd7a3, lead: 0x1100, vowel: 0x1161, tail:
 
 // --- decoding: digits of base 64 carry 5 bits, the sixth says that more follow; a row stands behind the number of its repetitions ---
 
-/** Calls `row(a, b)` per row of two numbers; of STRIPPED_TO_SEVERAL the rest is read by `more`. */
-function rows(text: string, row: (a: number, b: number, more: () => number) => void): void {
+/** Calls `row(a, b)` per row of two numbers. */
+function rows(text: string, row: (a: number, b: number) => void): void {
   let at = 0
   const number = (): number => {
     let [value, scale] = [0, 1]
@@ -44,7 +44,7 @@ function rows(text: string, row: (a: number, b: number, more: () => number) => v
   while (at < text.length) {
     const count = number()
     const [a, b] = [number(), number()]
-    for (let i = 0; i < count; i++) row(a, b, number)
+    for (let i = 0; i < count; i++) row(a, b)
   }
 }
 
@@ -73,9 +73,21 @@ function values(text: string, relative: boolean): Map<number, number> {
   return map
 }
 
-function lists(text: string): Map<number, readonly number[]> {
+/**
+ * Decompositions without nonspacing marks. They are the engine's: what a character decomposes to never changes once it is in Unicode, and
+ * these were before any engine that runs the kernels. Which have one is a table's, for later characters have one that the library does not know.
+ */
+function decompositions(): Map<number, readonly number[]> {
   const map = new Map<number, readonly number[]>()
-  rows(text, (code, length, more) => map.set(code, Array.from({ length }, more)))
+  const bounds = ranges(tables.DECOMPOSED)
+  for (let i = 0; i < bounds.length; i += 2)
+    for (let code = bounds[i]!; code < bounds[i + 1]!; code++) {
+      const parts = Array.from(String.fromCodePoint(code).normalize('NFD'), (char) => char.codePointAt(0)!)
+      map.set(
+        code,
+        parts.filter((part) => !inRanges(marks(), part)),
+      )
+    }
   return map
 }
 
@@ -89,8 +101,7 @@ const removed = once(() => ranges(tables.REMOVED))
 const punctuation = once(() => ranges(tables.PUNCTUATION))
 const marks = once(() => ranges(tables.MARKS))
 const word = once(() => ranges(tables.WORD))
-const stripped = once(() => values(tables.STRIPPED, false))
-const several = once(() => lists(tables.STRIPPED_TO_SEVERAL))
+const stripped = once(decompositions)
 const lowered = once(() => values(tables.LOWERED, true))
 const ranks = once(() => values(tables.RANKS, false))
 
@@ -128,7 +139,7 @@ export function strip(code: number): readonly number[] {
   if (code < 0xc0) return [code]
   if (code >= HANGUL.first && code <= HANGUL.last) return hangul(code - HANGUL.first)
   if (inRanges(marks(), code)) return []
-  return several().get(code) ?? [stripped().get(code) ?? code]
+  return stripped().get(code) ?? [code]
 }
 
 function hangul(index: number): number[] {
@@ -183,10 +194,11 @@ export function complete(table: Int32Array, options: NormalizeOptions): void {
     for (let unit = Math.max(bounds[i]!, 128); unit < bounds[i + 1]! && unit < 65536; unit++) table[unit] = Kind.Alone - unit
   for (const code of SPACES) if (code > 127) table[code] = Kind.Space
   table.fill(Kind.Space, 0x2000, 0x200b)
-  if (strip_accents) for (const [code, to] of stripped()) if (code < 65536) table[code] = to > 65535 ? Kind.Several : table[to]!
-
   if (strip_accents) {
-    for (const [code, to] of several()) if (code < 65536) table[code] = to.some(rankOf) ? Kind.Mark : Kind.Several
+    for (const [code, to] of stripped()) {
+      const [base = 0] = to
+      if (code < 65536) table[code] = to.length === 1 && base < 65536 ? table[base]! : to.some(rankOf) ? Kind.Mark : Kind.Several
+    }
     for (const code of ranks().keys()) if (code < 65536) table[code] = Kind.Mark
     table.fill(Kind.Several, HANGUL.first, HANGUL.last + 1)
     fill(table, marks(), Kind.Removed)

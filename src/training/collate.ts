@@ -1,5 +1,5 @@
 import { expected, Words } from '../errors.ts'
-import { labelsOf, type LabelInputs } from '../models/losses.ts'
+import { labelsOf, type LabelInputs } from '../models/labels.ts'
 import type { DataCollator, Feature } from './dataset.ts'
 import { IGNORED } from './masking.ts'
 

@@ -1,6 +1,6 @@
 // A data set through a model: the loss over all of it, and what the model says.
 import { BertletError, expected, Words } from '../errors.ts'
-import { labelsOf, lossParts, type LabelInputs } from '../models/losses.ts'
+import { labelsOf, lossParts, type LabelInputs } from '../models/labels.ts'
 import type { BertPreTrainedModel, ModelOutput } from '../models/model.ts'
 import { Tensor, type TensorData } from '../models/tensor.ts'
 import type { DataCollator, Dataset } from './dataset.ts'

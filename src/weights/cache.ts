@@ -1,5 +1,4 @@
 // Where files of the hub stay between runs. Commits do not change, so what is kept of one needs no further question.
-import { expected } from '../errors.ts'
 import type { ByteReader, ReadOptions } from './source.ts'
 import { memorySource } from './source.ts'
 
@@ -91,11 +90,4 @@ export function responseCache(cache: ResponseCache, endpoint: string): Cache {
       }
     },
   }
-}
-
-/** Checks what a caller gave as a cache. */
-export function checkResponseCache(cache: unknown): ResponseCache {
-  const { match, put } = (cache ?? {}) as Partial<ResponseCache>
-  if (typeof match === 'function' && typeof put === 'function') return cache as ResponseCache
-  throw expected('env.customCache', 'an object with match(key) and put(key, response)', cache, 'In a page: await caches.open("bertlet")')
 }

@@ -2,6 +2,7 @@
 import { BertletError, Words, expected } from '../errors.ts'
 import type { Cache } from './cache.ts'
 import { fetchInto, isFull } from './download.ts'
+import { checkHubName } from './hub-id.ts'
 import { ask, discard, host, refused, unlessAborted, type Answer, type Network } from './http.ts'
 import { isObject } from '../json.ts'
 import { progressed, type Tell } from './progress.ts'
@@ -31,13 +32,6 @@ const COMMIT = /^[0-9a-f]{40}$/
 /** Milliseconds for a first answer about a revision; after that the cache must do. */
 const PATIENCE = 10_000
 
-/** Whether a text can be the id of a repository: `org/name`, or the single name of an old one. */
-export function isHubId(text: string): boolean {
-  const part = /^[A-Za-z0-9_](?:[\w.-]*[\w-])?$/
-  const parts = text.split('/')
-  return parts.length <= 2 && parts.every((name) => part.test(name) && name.length <= 96 && !/--|\.\./.test(name))
-}
-
 /** What a revision stands for now. */
 interface Pinned {
   /** Unknown where a host has the hub's addresses and not its headers: then nothing is kept. */
@@ -57,11 +51,7 @@ class Hub implements Source {
     readonly name: string,
     private readonly options: HubOptions,
   ) {
-    if (!isHubId(name)) throw expected('model', 'a hub id, org/name', name)
-    const { revision, subfolder } = options
-    if (revision.split('/').some((part) => part === '' || /^\.+$/.test(part)) || /[\\:\s]/.test(revision))
-      throw expected('revision', 'a branch, tag or commit', revision)
-    if (subfolder !== '') checkFileName(subfolder)
+    checkHubName(name, options)
   }
 
   async text(file: string, options?: ReadOptions): Promise<string | undefined> {

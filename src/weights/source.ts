@@ -26,6 +26,23 @@ export interface Source {
   open(file: string, options?: ReadOptions): Promise<ByteReader | undefined>
 }
 
+/** A source whose code is loaded with the first file that is asked for. */
+export function laterSource(name: string, load: () => Promise<Source>): Source {
+  let loading: Promise<Source> | undefined
+  const source = (): Promise<Source> =>
+    (loading ??= load().catch((error: unknown) => {
+      // Code that did not come is asked for again.
+      loading = undefined
+      throw error
+    }))
+  return {
+    name,
+    list: async (options) => (await (await source()).list?.(options)) ?? [],
+    text: async (file, options) => (await source()).text(file, options),
+    open: async (file, options) => (await source()).open(file, options),
+  }
+}
+
 export type FileBytes = Uint8Array | ArrayBuffer | Blob | string
 
 /** A name that stays below the folder it is looked for in, on every platform. */

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import path from 'node:path'
-import { staticModules, unshared } from '../../../scripts/assets.mjs'
+import { staticModules, unshared, whole } from '../../../scripts/assets.mjs'
 import { install } from '../install.ts'
 import { withBundle } from './bundle.ts'
 import { FOLDER } from './installed.ts'
@@ -51,7 +51,9 @@ export function tellFromEdgeRuntime(task: Task, tell: Tell): Promise<void> {
   const given = {
     name: 'given-modules',
     setup: ({ onLoad }: import('esbuild').PluginBuild) =>
-      onLoad({ filter: /\.wasm$/ }, ({ path: file }) => ({ contents: `export default MODULES[${JSON.stringify(path.basename(file))}]` })),
+      onLoad({ filter: /\.wasm$/ }, ({ path: file }) => ({
+        contents: `export default MODULES['${whole(path.basename(file, '.wasm'))}.wasm']`,
+      })),
   }
   return withBundle('isolate-main.ts', { plugins: [given], format: 'iife', globalName: 'main' }, async (file) => {
     const { EdgeRuntime } = load('edge-runtime')

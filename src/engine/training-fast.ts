@@ -1,0 +1,2 @@
+// The same with `precision: 'fast'`.
+export { default } from '../../build/fast.wasm'
