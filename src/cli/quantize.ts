@@ -4,7 +4,7 @@ import { AutoModel, inspect, openModel } from '../index.node.ts'
 import { columns } from './output.ts'
 
 export interface QuantizeOptions {
-  readonly dtype: 'int8'
+  readonly dtype: 'int8' | 'int4'
   readonly json?: boolean
 }
 
