@@ -50,6 +50,17 @@ export default tseslint.config(
   },
   { files: ['**/*.mjs', '**/*.js'], languageOptions: { globals: hostGlobals } },
   {
+    files: ['examples/**/*.js'],
+    languageOptions: {
+      globals: Object.fromEntries(
+        ['Bun', 'Deno', 'addEventListener', 'caches', 'clients', 'document', 'location', 'navigator', 'skipWaiting'].map((name) => [
+          name,
+          'readonly',
+        ]),
+      ),
+    },
+  },
+  {
     rules: {
       eqeqeq: 'error',
       'prefer-const': 'error',

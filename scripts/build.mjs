@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
+import { detachPieces } from './pieces.mjs'
 import { inlineAssets, staticModules, unshared, workerText } from './assets.mjs'
 
 const run = promisify(execFile)
@@ -59,9 +60,13 @@ async function host() {
     outdir: 'dist',
     logLevel: 'warning',
   }
-  const library = (entryPoints, plugin, chunkNames = 'lib-[hash]') =>
+  const library = async (entryPoints, plugin, chunkNames = 'lib-[hash]') => {
     // What entries share is in files of their own, and so is what only some calls need.
-    build({ ...common, entryPoints, splitting: true, metafile: true, chunkNames, target: 'es2022', plugins: [plugin] })
+    const options = { ...common, entryPoints, splitting: true, metafile: true, chunkNames, target: 'es2022', plugins: [plugin] }
+    const made = await build({ ...options, minify: false })
+    await detachPieces(made.metafile)
+    return made
+  }
   const isolate = (name) => ({ [`index.${name}`]: 'src/index.edge.ts', [`training.${name}`]: 'src/training.ts' })
   const built = await Promise.all([
     library({ 'index.node': 'src/index.node.ts', 'index.web': 'src/index.web.ts', training: 'src/training.ts' }, inlineAssets()),

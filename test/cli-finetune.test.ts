@@ -135,6 +135,10 @@ describe('bertlet finetune', () => {
     const evaluated = await bertlet(['evaluate', at('out'), at('dev.tsv'), '--json', '--predictions', file, '--threads', '1'])
     expect(evaluated).toMatchObject({ code: 0, stderr: '' })
     const { metrics } = JSON.parse(evaluated.stdout) as typeof report
+    const quiet = await bertlet(['evaluate', at('out'), at('dev.tsv'), '--output', at('metrics.json'), '--threads', '1'])
+    expect(quiet).toMatchObject({ code: 0, stdout: '', stderr: '' })
+    const { metrics: kept } = JSON.parse(await readFile(at('metrics.json'), 'utf8')) as typeof report
+    expect(metrics).toMatchObject(Object.fromEntries(Object.entries(kept).filter(([name]) => !/runtime|second/.test(name))))
     expect(metrics).toMatchObject({ accuracy: 1, loss: report.metrics.loss })
     const rows = jsonl<{ label: string; prediction: string }>(await readFile(file, 'utf8'))
     expect(rows.map(({ prediction }) => prediction)).toEqual(rows.map(({ label }) => label))

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { BIN, bertlet, build, jsonl } from './support/command.ts'
 import { checkpoint, vocabulary } from './support/models.ts'
 import { random } from './support/random.ts'
+import { describeNodes } from './support/runtimes/conforms.ts'
 import { readSafetensors } from './support/safetensors.ts'
 
 let folder: string
@@ -128,6 +129,38 @@ describe('bertlet finetune', () => {
     })
   })
 
+  it('--gradient-checkpointing changes the memory, and no bit of the weights', async () => {
+    const run = async (output: string, ...more: string[]): Promise<Buffer> => {
+      expect(await finetune(output, '--max-steps', '4', ...more)).toMatchObject({ code: 0, stderr: '' })
+      return readFile(at(`${output}/model.safetensors`))
+    }
+    const [kept, again] = [await run('kept-activations'), await run('recomputed', '--gradient-checkpointing')]
+    expect(again.equals(kept)).toBe(true)
+    expect((await readFile(at('model/model.safetensors'))).equals(kept)).toBe(false)
+  })
+
+  it('--max-memory refuses what does not fit before the first step, and makes activations anew where that is enough', async () => {
+    const refused = await finetune('no-room', '--max-steps', '4', '--max-memory', '1.5MB')
+    expect(refused).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/need \d+ bytes of memory, and 1500000 is the most.*Nothing was allocated\. To lower it, /s) as string,
+    })
+    expect(await readdir(at('no-room'))).toEqual([])
+    const wanted = /need (\d+) bytes/.exec(refused.stderr)![1]!
+    // Those bytes are what recomputation takes; without it they are not enough.
+    expect(await finetune('room', '--max-steps', '4', '--max-memory', wanted)).toMatchObject({ code: 0, stderr: '' })
+    expect(await finetune('all', '--max-steps', '4', '--max-memory', '2GB')).toMatchObject({ code: 0, stderr: '' })
+    const [room, all] = await Promise.all(['room', 'all'].map((name) => readFile(at(`${name}/model.safetensors`))))
+    expect(room!.equals(all!)).toBe(true)
+    for (const bytes of ['0', 'much', '-1MB'])
+      expect(await finetune('refused-bytes', `--max-memory=${bytes}`)).toMatchObject({
+        code: 2,
+        stderr: expect.stringMatching(/--max-memory <bytes>.*It takes a number of bytes above 0/) as string,
+      })
+    for (const command of ['finetune', 'pretrain'])
+      expect((await bertlet([command, '--help'])).stdout).toMatch(/--max-memory <bytes> [^-]*800MB/)
+  })
+
   it('writes the files that transformers looks for', async () => {
     await finetune('files', '--max-steps', '1')
     const names = (await readdir(at('files'))).sort()
@@ -145,6 +178,48 @@ describe('bertlet finetune', () => {
     expect([...new Set([...(await tensors('files/model.safetensors')).keys()].map(layer))].sort()).toEqual(
       [...new Set(wanted.map(layer))].sort(),
     )
+  })
+})
+
+await describeNodes('bertlet finetune --fast under Node 24', (nodes) => {
+  const node24 = nodes.find(({ name }) => name === 'node24')!
+  it(`trains, to nearly the weights of exact steps and not their bits (${node24.version})`, async () => {
+    const asked = [
+      'finetune',
+      at('train.tsv'),
+      '--model',
+      at('model'),
+      '--threads',
+      '1',
+      '--max-steps',
+      '3',
+      '--learning-rate',
+      '2e-3',
+      '--json',
+    ]
+    const losses: number[] = []
+    for (const [output, ...more] of [['fused', '--fast'], ['exact']] as const) {
+      const { code, stdout, stderr } = await bertlet([...asked, '--output', at(output), ...more], '', { node: node24.path })
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+      losses.push(report<{ training_loss: number }>(stdout).training_loss)
+    }
+    expect(losses[0]).not.toBe(losses[1])
+    expect(Math.abs(losses[0]! - losses[1]!)).toBeLessThan(1e-4)
+    const { arguments: made } = JSON.parse(await readFile(at('fused/checkpoint-3/trainer_state.json'), 'utf8')) as { arguments: object }
+    expect(made).toMatchObject({ precision: 'fast' })
+    const [fused, exact, start] = [
+      await tensors('fused/model.safetensors'),
+      await tensors('exact/model.safetensors'),
+      await tensors('model/model.safetensors'),
+    ]
+    const name = 'encoder.layer.0.output.dense.weight'
+    const of = (from: typeof fused, as = `bert.${name}`): number[] => [...(from.get(as)!.data as Float32Array)]
+    // Its steps have moved the weights, nearly to where exact ones have: far less apart than they have come.
+    const apart = (a: number[], b: number[]): number => Math.hypot(...a.map((x, i) => x - b[i]!))
+    const way = apart(of(fused), of(start, name))
+    expect(way).toBeGreaterThan(0.01)
+    expect(apart(of(fused), of(exact))).toBeLessThan(0.05 * way)
+    expect(apart(of(fused), of(exact))).toBeGreaterThan(0)
   })
 })
 

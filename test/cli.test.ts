@@ -261,6 +261,29 @@ describe('bertlet quantize', () => {
   })
 })
 
+describe('bertlet export', () => {
+  it('writes a folder to host, as it is or in 8 bits', async () => {
+    const [whole, small] = [path.join(folder, 'hosted'), path.join(folder, 'hosted8')]
+    const { code, stdout, stderr } = await bertlet(['export', whole, '--model', model, '--json'])
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    const { files } = JSON.parse(stdout) as { files: { file: string; bytes: number }[] }
+    expect(files.map(({ file }) => file).sort()).toEqual(['config.json', 'model.safetensors', 'vocab.txt'])
+    for (const { file, bytes } of files) expect((await readFile(path.join(whole, file))).length).toBe(bytes)
+    expect(await readFile(path.join(whole, 'model.safetensors'))).toEqual(await readFile(path.join(model, 'model.safetensors')))
+    expect((await bertlet(['export', small, '--model', model, '--dtype', 'int8'])).stdout).toMatch(/model\.safetensors +0\.\d MB/)
+    const rows = jsonl<Row>((await bertlet(['embed', ...TEXTS, '--model', small])).stdout)
+    expect(floats(rows)).toEqual(floats(jsonl<Row>((await bertlet(['embed', ...TEXTS, '--model', model, '--dtype', 'int8'])).stdout)))
+  })
+
+  it('takes the default model, whose file has a name of its own, and says that it is large', async () => {
+    const to = path.join(folder, 'default')
+    const { stdout, stderr } = await bertlet(['export', to])
+    expect(stdout).toMatch(/model\.safetensors +4\d\.\d MB/)
+    expect(stderr).toMatch(/^model\.safetensors: larger than the 25 MiB.*--dtype/)
+    expect((await bertlet(['info', to])).code).toBe(0)
+  })
+})
+
 describe('bertlet info and doctor', () => {
   it('info tells what the checkpoint holds', async () => {
     const { stdout } = await bertlet(['info', model, '--json'])

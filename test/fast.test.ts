@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { BertModel } from '../src/index.node.ts'
 import { GOLDEN_HASH } from './conformance/reproducible.ts'
 import { fastReport, type FastReport } from './support/fast-main.ts'
-import { ensureNodes } from './support/runtimes/installed.ts'
+import { describeNodes } from './support/runtimes/conforms.ts'
 import { runUnder, testFile } from './support/other-node.ts'
 
 const wasm = path.join(import.meta.dirname, '../build/fast.wasm')
@@ -50,8 +50,8 @@ it('refuses any other precision', async () => {
   )
 })
 
-describe("precision 'fast' where there is relaxed SIMD", async () => {
-  for (const node of await ensureNodes()) {
+await describeNodes("precision 'fast' where there is relaxed SIMD", (nodes) => {
+  for (const node of nodes) {
     it(`${node.name} (${node.version})`, async () => {
       const text = `import { fastReport } from ${testFile('support/fast-main.ts')}
 console.log(JSON.stringify(await fastReport(process.argv[2], process.argv[3])))`

@@ -12,7 +12,7 @@ import { HeadTraining } from '../src/training.ts'
 import { memorySource } from '../src/weights/source.ts'
 import { int8Report, type Int8Report } from './support/int8-main.ts'
 import { checkpoint, rectangle, sequences } from './support/models.ts'
-import { ensureNodes } from './support/runtimes/installed.ts'
+import { describeNodes } from './support/runtimes/conforms.ts'
 
 // The same bits for threads, batches, budgets, heads and builds are conformance cases, and reproducible.test.ts runs them on other engines.
 const wasm = path.join(import.meta.dirname, '../build/dot.wasm')
@@ -140,20 +140,22 @@ describe('the build that runs int8', async () => {
 
   it('here', async () => check(await int8Report(wasm), WebAssembly.validate(readFileSync(wasm))))
 
-  for (const { name, path: node, version } of await ensureNodes()) {
-    it(`${name} (${version})`, async () => {
-      const folder = await mkdtemp(path.join(tmpdir(), 'bertlet-'))
-      try {
-        const [entry, outfile] = [path.join(folder, 'entry.ts'), path.join(folder, 'main.mjs')]
-        const main = JSON.stringify(path.join(import.meta.dirname, 'support/int8-main.ts'))
-        await writeFile(entry, `import { int8Report } from ${main}\nconsole.log(JSON.stringify(await int8Report(process.argv[2])))`)
-        const plugins = [inlineAssets()]
-        await build({ entryPoints: [entry], outfile, bundle: true, format: 'esm', platform: 'node', plugins, logLevel: 'warning' })
-        const { stdout } = await promisify(execFile)(node, [outfile, wasm])
-        check(JSON.parse(stdout) as Int8Report, true)
-      } finally {
-        await rm(folder, { recursive: true, force: true })
-      }
-    })
-  }
+  await describeNodes('and under other Nodes', (nodes) => {
+    for (const { name, path: node, version } of nodes) {
+      it(`${name} (${version})`, async () => {
+        const folder = await mkdtemp(path.join(tmpdir(), 'bertlet-'))
+        try {
+          const [entry, outfile] = [path.join(folder, 'entry.ts'), path.join(folder, 'main.mjs')]
+          const main = JSON.stringify(path.join(import.meta.dirname, 'support/int8-main.ts'))
+          await writeFile(entry, `import { int8Report } from ${main}\nconsole.log(JSON.stringify(await int8Report(process.argv[2])))`)
+          const plugins = [inlineAssets()]
+          await build({ entryPoints: [entry], outfile, bundle: true, format: 'esm', platform: 'node', plugins, logLevel: 'warning' })
+          const { stdout } = await promisify(execFile)(node, [outfile, wasm])
+          check(JSON.parse(stdout) as Int8Report, true)
+        } finally {
+          await rm(folder, { recursive: true, force: true })
+        }
+      })
+    }
+  })
 })

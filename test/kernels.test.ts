@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Op } from '../assembly/abi.ts'
 import { RECORDS } from '../src/graph/records.ts'
 import { KernelRunner } from './support/kernel-runner.ts'
-import { ensureNodes } from './support/runtimes/installed.ts'
+import { describeNodes } from './support/runtimes/conforms.ts'
 import { opCases, type OpCase } from './support/op-cases.ts'
 
 const cases = opCases()
@@ -67,8 +67,8 @@ describe('simd on threads', () => {
   }
 })
 
-describe('builds with relaxed SIMD, under Node 24', async () => {
-  const node = (await ensureNodes()).find(({ name }) => name === 'node24')!
+await describeNodes('builds with relaxed SIMD, under Node 24', (nodes) => {
+  const node = nodes.find(({ name }) => name === 'node24')!
   for (const target of ['dot', 'fast', 'simd']) {
     it(`${target}: all ${cases.length} cases`, async () => {
       const folder = await mkdtemp(path.join(tmpdir(), 'bertlet-'))

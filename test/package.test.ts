@@ -144,7 +144,7 @@ console.log(losses[4] < losses[0])`,
         .filter((file) => /^lib-.*\.js$/.test(file))
         .map(async (file) => [file, await readFile(path.join(folder, 'node_modules/bertlet/dist', file), 'utf8')] as const),
     )
-    const [embedding] = sources.find(([, text]) => text.includes('as FeatureExtractionPipeline}'))!
+    const [embedding] = sources.find(([, text]) => text.includes('{FeatureExtractionPipeline:'))!
     const sizes = {
       embedding: await page((file) => file.endsWith(embedding)),
       inference: await page(() => true),

@@ -1,8 +1,17 @@
 import { describe, expect, it } from 'vitest'
 import { Store } from '../src/engine/store.ts'
 import { philox as hostPhilox, RandomStream, type RandomState, type Stream } from '../src/training/random.ts'
+import { kept } from './support/op-cases/dropout.ts'
 import { philox } from './support/philox.ts'
 import { random } from './support/random.ts'
+
+// The masks that the kernels' equal bit for bit. Five standard errors: one case in two million fails by chance, and these are always the same.
+it.each([0.1, 0.3, 0.5])('dropout of %d keeps its share of elements', (p) => {
+  const [rows, columns] = [200, 500]
+  let sum = 0
+  for (let row = 0; row < rows; row++) for (let j = 0; j < columns; j++) sum += kept(j, row, 3, 4, p) ? 1 : 0
+  expect(Math.abs(sum / (rows * columns) - (1 - p))).toBeLessThan(5 * Math.sqrt((p * (1 - p)) / (rows * columns)))
+})
 
 describe('fresh values', () => {
   it('the reference here gives the known answers of Random123', () => {

@@ -271,6 +271,18 @@ describe('an address', () => {
     chunked = false
   })
 
+  it('whose server answers with its page where there is no file serves a model', async () => {
+    const page = (): Response => new Response('<!doctype html>', { headers: { 'content-type': 'text/html' } })
+    const fetch = (url: string, init?: RequestInit): Promise<Response> => {
+      const known = Object.hasOwn(FILES, new URL(url).pathname.replace(/^\/models\/tiny\//, ''))
+      return known ? globalThis.fetch(url, init) : Promise.resolve(page())
+    }
+    const embed = await pipeline('feature-extraction', base, { threads: 0, fetch })
+    expect((await embed('a b', { pooling: 'auto' })).dims).toEqual([1, 48])
+    await embed.dispose()
+    await expect(openSource(base, { fetch: async () => page() }).text('config.json')).rejects.toThrow(/an HTML page.*log-in/)
+  })
+
   it.each(['../x', '..\\x', '/etc/x', 'a//b', 'c:x'])('is not left by the name %j', async (name) => {
     asked = []
     await expect(openSource(base).text(name)).rejects.toThrow(/climb/)

@@ -8,6 +8,7 @@ import { BertForSequenceClassification } from '../src/index.node.ts'
 import { Trainer } from '../src/training.ts'
 import { memorySource } from '../src/weights/source.ts'
 import { checkpoint, sequences } from './support/models.ts'
+import { skipCase } from './support/runtimes/conforms.ts'
 import { smallDisk } from './support/small-disk.ts'
 
 const train_dataset = sequences(20, { longest: 12, seed: 5 }).map((input_ids) => ({ input_ids, label: input_ids[0]! % 3 }))
@@ -31,7 +32,7 @@ async function train(output_dir: string, resume_from_checkpoint = false): Promis
 const roomy = await mkdtemp(path.join(tmpdir(), 'bertlet-roomy-'))
 afterAll(() => rm(roomy, { recursive: true, force: true }))
 
-it('the file and how far it came are told, what was whole stands, and with room again training ends in the bits of one that never stopped', async () => {
+it('the file and how far it came are told, what was whole stands, and with room again training ends in the bits of one that never stopped', async (context) => {
   expect(await train(roomy)).toBe(6)
   const whole = path.join(roomy, 'checkpoint-2')
   const sizes = await Promise.all((await readdir(whole)).map(async (file) => (await stat(path.join(whole, file))).size))
@@ -44,7 +45,7 @@ it('the file and how far it came are told, what was whole stands, and with room 
   ] as const) {
     const disk = smallDisk(Math.ceil(room / 4096) * 4096)
     // trainer.test.ts has a disk that says it is full.
-    if (disk === undefined) return
+    if (typeof disk === 'string') return skipCase(context, disk)
     try {
       await expect(train(disk.folder)).rejects.toMatchObject({
         code: 'write_failed',

@@ -5,7 +5,7 @@ import { BertForSequenceClassification } from '../../dist/index.node.js'
 import { HeadTraining } from '../../dist/training.js'
 
 const [folder, recipe, threads, precision] = process.argv.slice(2)
-const { learning_rate, weight_decay, max_grad_norm } = JSON.parse(recipe)
+const { learning_rate, weight_decay, max_grad_norm, gradient_checkpointing = false } = JSON.parse(recipe)
 const model = await BertForSequenceClassification.fromPretrained(folder, { threads: Number(threads), precision })
 /** One at a time: `{ what, training }`. */
 let current
@@ -43,7 +43,7 @@ async function trainingFor(what) {
   if (current?.what === what) return current.training
   await current?.training.dispose()
   const trainable = what === 'head' ? { trainable: (name) => name.startsWith('classifier') } : {}
-  current = { what, training: new HeadTraining(model, { weight_decay, max_grad_norm, ...trainable }) }
+  current = { what, training: new HeadTraining(model, { weight_decay, max_grad_norm, gradient_checkpointing, ...trainable }) }
   return current.training
 }
 

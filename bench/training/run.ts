@@ -3,12 +3,14 @@
 //   npm run bench:training -- --search           finds PyTorch's best setting (minutes; --only openmp for some of them)
 //   npm run bench:training                       step, forward and head-only step at 32x32 and 8x128
 //   npm run bench:training -- --precision fast   the same with fused multiply-adds, under Node 24
+//   npm run bench:training -- --recompute        a step with activations made again in the backward pass beside one that keeps them: time and bytes
 //   npm run bench:training -- --epoch FOLDER     an epoch over FOLDER/train.tsv (text<TAB>label), --share of its batches
 import { mkdir, readFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
-import { BertForSequenceClassification, Tokenizer } from '../../src/index.node.ts'
+import { BertConfig, BertForSequenceClassification, Tokenizer } from '../../src/index.node.ts'
+import { HeadTraining } from '../../src/training.ts'
 import { ensureNodes } from '../../test/support/runtimes/installed.ts'
 import { shuffled } from '../results/table.mjs'
 import { describe, Settings, type Setting } from './settings.ts'
@@ -30,6 +32,7 @@ const { values: options } = parseArgs({
     precision: { type: 'string', default: 'exact' },
     threads: { type: 'string', default: '2' },
     rounds: { type: 'string', default: '4' },
+    recompute: { type: 'boolean', default: false },
     epoch: { type: 'string' },
     share: { type: 'string', default: '0.1' },
     python: { type: 'string', default: '/usr/bin/python3' },
@@ -45,6 +48,13 @@ const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b
 const pytorch = (setting: Setting): Promise<Side> =>
   Side.start('PyTorch', options.python, [path.join(import.meta.dirname, 'pytorch.py'), START, JSON.stringify(RECIPE)], { ...setting })
 
+async function bertlet(more: object = {}): Promise<Side> {
+  const other = options.precision === 'fast' ? (await ensureNodes()).find(({ name }) => name === 'node24')!.path : process.execPath
+  const script = path.join(import.meta.dirname, 'bertlet.mjs')
+  const args = [script, START, JSON.stringify({ ...RECIPE, ...more }), options.threads, options.precision]
+  return Side.start('bertlet', options.node ?? other, args)
+}
+
 await writeStart()
 const settings = new Settings(path.join(CACHE, 'settings.json'), pytorch)
 if (options.search) {
@@ -55,16 +65,12 @@ if (options.search) {
     return sum(times)
   }, options.only)
   for (const { setting, ms } of await settings.known()) console.log(`${ms.toFixed(0).padStart(6)} ms  ${describe(setting)}`)
+} else if (options.recompute) {
+  await recomputation('8x128')
 } else {
   const best = (await settings.known())[0]
   if (best === undefined) throw new Error('run with --search first: PyTorch is measured in its best setting')
-  const node =
-    options.node ?? (options.precision === 'fast' ? (await ensureNodes()).find(({ name }) => name === 'node24')!.path : process.execPath)
-  const script = path.join(import.meta.dirname, 'bertlet.mjs')
-  const sides = [
-    await pytorch(best.setting),
-    await Side.start('bertlet', node, [script, START, JSON.stringify(RECIPE), options.threads, options.precision]),
-  ] as const
+  const sides = [await pytorch(best.setting), await bertlet()] as const
   try {
     console.log(`${cpus()[0]?.model}, ${cpus().length} cores`)
     console.log(`${sides[0].runs}, ${describe(best.setting)}`)
@@ -113,6 +119,33 @@ async function sameLosses(sides: readonly Side[]): Promise<number> {
   )
   if (!(difference <= TOLERANCE)) throw new Error(`losses differ: ${theirs.join(', ')} and ${ours.join(', ')}`)
   return difference
+}
+
+/** What it costs to make activations again, and what it saves. */
+async function recomputation(cell: string): Promise<void> {
+  const sides = [await bertlet({ gradient_checkpointing: false }), await bertlet({ gradient_checkpointing: true })] as const
+  try {
+    console.log(`${cpus()[0]?.model}, ${cpus().length} cores`)
+    console.log(sides[0].runs)
+    const batch = rectangle(cell)
+    const times: number[][] = sides.map(() => [])
+    for (const side of sides) await side.run('step', [batch])
+    for (let round = 0; round < Number(options.rounds); round++)
+      for (const [i, side] of sides.entries()) times[i]!.push(...(await side.run('step', [batch, batch])))
+    const config = new BertConfig(JSON.parse(await readFile(path.join(START, 'config.json'), 'utf8')) as Record<string, unknown>)
+    const [kept, again] = [false, true].map((gradient_checkpointing) => {
+      const model = { type: BertForSequenceClassification, config, threads: Number(options.threads) }
+      const [batch_size, sequence_length] = cell.split('x').map(Number) as [number, number]
+      return HeadTraining.estimate(model, { gradient_checkpointing }, { batch_size, sequence_length }).arena
+    }) as [number, number]
+    const [without, withIt] = times.map(median) as [number, number]
+    console.log(
+      `${cell} gradient_checkpointing false ${spread(times[0]!)}   true ${spread(times[1]!)}   ratio ${(withIt / without).toFixed(2)}; ` +
+        `activations ${(kept / 1e6).toFixed(1)} MB and ${(again / 1e6).toFixed(1)} MB, ratio ${(again / kept).toFixed(2)}`,
+    )
+  } finally {
+    for (const side of sides) side.end()
+  }
 }
 
 async function cells(sides: readonly Side[]): Promise<object[]> {

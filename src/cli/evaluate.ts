@@ -13,6 +13,7 @@ import { plain, prepareFast, sourceOf, table } from './run-training.ts'
 
 export interface EvaluateOptions extends ModelOptions, ColumnOptions, CorpusOptions {
   readonly json?: boolean
+  readonly output?: string
   readonly predictions?: string
   readonly maxLength?: number
   readonly batchSize: number
@@ -39,8 +40,14 @@ export async function evaluate(folder: string, file: string, options: EvaluateOp
     )
   await prepareFast(options)
   const metrics = await run(source, file, options, signal)
-  if (options.json) process.stdout.write(`${JSON.stringify({ model: folder, file, metrics })}\n`)
-  else process.stdout.write(table(metrics))
+  const sink = await openSink(options.output, signal)
+  try {
+    const wanted = options.json || options.output !== undefined
+    await sink.write(wanted ? `${JSON.stringify({ model: folder, file, metrics })}\n` : table(metrics))
+    await sink.finish()
+  } finally {
+    await sink.close()
+  }
 }
 
 async function classifier(source: Source, file: string, options: EvaluateOptions, signal: AbortSignal): Promise<Record<string, number>> {

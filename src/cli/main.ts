@@ -21,6 +21,7 @@ import {
   outputOption,
   wholeFrom,
 } from './options.ts'
+import type { ExportOptions } from './export.ts'
 import type { QuantizeOptions } from './quantize.ts'
 import type { SimilarityOptions } from './similarity.ts'
 import { taskCommands } from './tasks.ts'
@@ -95,6 +96,12 @@ function createProgram(signal: AbortSignal): Command {
     (await import('./quantize.ts')).quantize(model, output, options, signal),
   )
 
+  const exported = command('export', 'a model as a folder to host, for pages and isolates')
+  exported.argument('<output>', 'the folder it goes to, such as public/model')
+  filesOptions(exported).addOption(new Option('--dtype <dtype>', 'what matrices are held in (default: as they are)').choices(['int8']))
+  jsonOption(exported)
+  exported.action(async (output: string, options: ExportOptions) => (await import('./export.ts')).exportModel(output, options, signal))
+
   const doctor = command('doctor', 'what this machine and runtime can do, what will be used, and why')
   jsonOption(modelOptions(doctor))
   doctor.action(async (options: DoctorOptions) => (await import('./doctor.ts')).doctor(options, signal))
@@ -143,6 +150,7 @@ function trainingCommands(command: (name: string, description: string) => Comman
   const evaluate = command('evaluate', 'how good a model is, on labelled texts, or one that was pre-trained on raw text')
   evaluate.argument('<model>', 'a folder, npm package, address or hub id').argument('<file>', 'labelled texts, or raw text')
   corpusOptions(columnOptions(evaluate))
+    .option('--output <file>', 'write the metrics to a file, as JSON')
     .option('--predictions <file>', 'write a line of JSON for every text; labels may be absent then')
     .option('--max-length <n>', 'cut texts to this many tokens (default: what the model takes)', wholeFrom(2))
     .option('--batch-size <n>', 'texts that are measured together', wholeFrom(1), 64)

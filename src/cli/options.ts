@@ -103,6 +103,14 @@ export function numberFrom(least: number, most = Infinity): (value: string) => n
   }
 }
 
+/** Bytes: a number, or one of megabytes or gigabytes, which are as many bytes as `info` means by them. */
+function byteCount(value: string): number {
+  const [, digits, unit] = /^(\d+(?:\.\d+)?) ?(|[KMG]B)$/i.exec(value.trim()) ?? []
+  const bytes = Math.floor(Number(digits) * { '': 1, kb: 1e3, mb: 1e6, gb: 1e9 }[unit?.toLowerCase() ?? '']!)
+  if (bytes > 0) return bytes
+  throw new InvalidArgumentError('It takes a number of bytes above 0, such as 800000000, 800MB or 2GB.')
+}
+
 /** What ends a document: a number of blank lines, or an expression that lines match. */
 function documentBreak(value: string): number | RegExp {
   if (/^[1-9]\d*$/.test(value)) return Number(value)
@@ -162,6 +170,11 @@ export function optimizerOptions(command: Command, learningRate: number): Comman
     .option(
       '--gradient-checkpointing',
       'compute activations again in the backward pass: less memory, the same result (default: when it would not fit otherwise)',
+    )
+    .option(
+      '--max-memory <bytes>',
+      "most that the model's memory may grow to, such as 800MB or 2GB; what would take more is refused before the first step (default: 4 GiB, all that wasm has)",
+      byteCount,
     )
     .option('--dropout <p>', "of hidden states and attention (default: the model's)", numberFrom(0, 0.99))
     .option('--logging-steps <n>', 'steps to a line of log.jsonl', wholeFrom(1), 50)

@@ -16,6 +16,7 @@ export interface TrainingRunOptions extends ModelOptions {
   readonly dropout?: number
   readonly maxMinutes?: number
   readonly gradientCheckpointing?: boolean
+  readonly maxMemory?: number
   readonly learningRate: number
   readonly maxSteps?: number
   readonly gradientAccumulationSteps: number
@@ -40,6 +41,7 @@ export const commonArguments = (options: TrainingRunOptions) => ({
   max_grad_norm: options.maxGradNorm,
   lr_scheduler_type: options.lrSchedulerType,
   ...(options.gradientCheckpointing && { gradient_checkpointing: true }),
+  ...(options.maxMemory !== undefined && { max_memory: options.maxMemory }),
   logging_steps: options.loggingSteps,
   save_total_limit: options.saveTotalLimit,
   seed: options.seed,

@@ -146,7 +146,7 @@ function endpointOf({ endpoint }: SourceOptions): string {
   throw expected('endpoint', 'the address of a hub, such as https://huggingface.co', url)
 }
 
-function cacheOf(options: SourceOptions, endpoint: string): Cache | undefined {
+function cacheOf(options: SourceOptions, endpoint: string): Cache | Promise<Cache | undefined> | undefined {
   if (options.cache_dir === undefined && env.customCache !== undefined) return responseCache(checkResponseCache(env.customCache), endpoint)
   const { cache } = currentRuntime().hub()
   const { cache_dir: folder } = hubSettings(options)

@@ -35,7 +35,7 @@ export interface HubPlatform {
   token?(): string | undefined
   /** Where files are kept unless the caller says otherwise; absent where there are no files. */
   readonly cacheDir?: string | undefined
-  cache?(folder: string): Cache
+  cache?(folder: string): Cache | Promise<Cache | undefined>
   sha256?(): Hash
 }
 

@@ -10,6 +10,9 @@ export const web: Runtime = {
   workers: workers(),
   spawn,
   turn,
+  // Cache storage is for secure contexts.
+  hub: () =>
+    typeof caches === 'undefined' ? {} : { cacheDir: 'bertlet', cache: async (name) => (await import('./web-cache.ts')).webCache(name) },
 }
 
 function browser(): string {
@@ -46,7 +49,10 @@ function spawn(data: WorkerData): WorkerHandle {
 
   const start = (mine: number): void => {
     const make = KINDS[mine]
-    if (make === undefined) return exited("the page's Content-Security-Policy lets no worker start: worker-src blob: or 'self' allows it")
+    if (make === undefined)
+      return exited(
+        "the page's Content-Security-Policy lets no worker start from a blob (worker-src blob: would), and none does from worker.web.js beside this script",
+      )
     try {
       const { worker: made, free } = make()
       worker = made

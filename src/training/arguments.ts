@@ -45,6 +45,8 @@ export interface TrainingArgumentsOptions {
    * work, far less memory, the same bits.
    */
   readonly gradient_checkpointing?: boolean | 'auto'
+  /** Bytes that the model's memory may grow to: what would take more is refused before the first step. By default, and at most, the 4 GiB of wasm32. */
+  readonly max_memory?: number
   /** 'steps'. */
   readonly logging_strategy?: IntervalStrategy
   /** 500. */
@@ -104,10 +106,11 @@ const KNOWN: readonly string[] = [
   'save_total_limit',
   'metric_for_best_model',
   'greater_is_better',
+  'max_memory',
 ]
 
 /** What may be left out even so. */
-type Open = 'output_dir' | 'save_total_limit' | 'metric_for_best_model' | 'greater_is_better'
+type Open = 'output_dir' | 'save_total_limit' | 'metric_for_best_model' | 'greater_is_better' | 'max_memory'
 type Settled = Required<Omit<TrainingArgumentsOptions, Open>> & Pick<TrainingArgumentsOptions, Open>
 
 /**
@@ -121,6 +124,7 @@ export interface TrainingArguments extends Settled {
   save_strategy: IntervalStrategy
   metric_for_best_model?: string
   greater_is_better?: boolean
+  max_memory?: number
 }
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging
 export class TrainingArguments {
@@ -180,6 +184,7 @@ function check(args: TrainingArguments): void {
   choice('lr_scheduler_type', SCHEDULES)
   choice('optim', ['adamw_torch', 'adamw_bert'])
   choice('gradient_checkpointing', [true, false, 'auto'])
+  if (args.max_memory !== undefined) number('max_memory', 'a number of bytes above 0', (x) => x > 0)
   for (const name of ['logging_strategy', 'eval_strategy', 'save_strategy'] as const) choice(name, STRATEGIES)
   choice('load_best_model_at_end', [true, false])
   if (args.greater_is_better !== undefined) choice('greater_is_better', [true, false])

@@ -16,9 +16,8 @@ import type { HeadTraining } from './head-training.ts'
 import type { Position } from './loop.ts'
 import { moments, type OptimizerCounters } from './optimizer.ts'
 
-/** Of a checkpoint's files; raised when what they hold changes. The first had no checksums. */
+/** Of a checkpoint's files; raised when what they hold changes. */
 const VERSION = 2
-const FIRST = 1
 const OPTIMIZER = 'optimizer.safetensors'
 const STATE = 'trainer_state.json'
 const CHECKSUMS = 'checksums.json'
@@ -147,9 +146,9 @@ export class Checkpoints {
 
   /** Puts a checkpoint's weights into the model and its moments into the optimizer; everything is checked before anything is changed. */
   async read(name: string, wanted: SavedState['arguments'], training: HeadTraining): Promise<SavedState> {
-    const { saved, counters, version } = await this.readState(name, wanted)
+    const { saved, counters } = await this.readState(name, wanted)
     const moment = await this.readOptimizer(name)
-    if (version > FIRST) await this.verify(name)
+    await this.verify(name)
     await this.readWeights(name)
     await training.restore(moment, counters)
     return saved
@@ -178,16 +177,13 @@ export class Checkpoints {
     })
   }
 
-  private async readState(
-    name: string,
-    wanted: SavedState['arguments'],
-  ): Promise<{ saved: SavedState; counters: OptimizerCounters; version: number }> {
+  private async readState(name: string, wanted: SavedState['arguments']): Promise<{ saved: SavedState; counters: OptimizerCounters }> {
     const file = `${name}/${STATE}`
     const text = await this.folder.source(name).text(STATE)
     if (text === undefined) throw refused(file, 'a file that the Trainer wrote', 'none')
     const { format_version, counters, position, callbacks, arguments: given, ...state } = parseObject(text, file)
     if (format_version === undefined) throw refused(`${file}: format_version`, String(VERSION), 'none: not a checkpoint of bertlet')
-    if (format_version !== VERSION && format_version !== FIRST) {
+    if (format_version !== VERSION) {
       const age = Number(format_version) > VERSION ? 'newer' : 'older'
       const fix = `It is of ${age === 'newer' ? 'a newer' : 'an older'} bertlet: resume with that one, or load the weights with fromPretrained()`
       throw expected(`${file}: format_version`, String(VERSION), format_version, fix, 'invalid_file')
@@ -214,7 +210,7 @@ export class Checkpoints {
       )
     }
     const saved = { state, position, callbacks, arguments: given } as unknown as SavedState
-    return { saved, counters: counters as OptimizerCounters, version: format_version }
+    return { saved, counters: counters as OptimizerCounters }
   }
 
   /** Checks every moment, and gives the way to read them. */

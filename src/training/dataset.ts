@@ -1,5 +1,6 @@
 import { expected } from '../errors.ts'
 import type { TrainingInputs } from './head-training.ts'
+import { IGNORED } from './masking.ts'
 import { RandomStream } from './random.ts'
 
 /** One example, not padded. Beside these fields it may hold others; the collator takes those that the model knows. */
@@ -16,10 +17,19 @@ export interface Feature {
   readonly end_positions?: number
 }
 
+/** What an example takes. */
+export interface ExampleSize {
+  readonly tokens: number
+  /** Of heads that score words: tokens with a label. */
+  readonly labelled?: number
+}
+
 /** Examples by number. `epoch` is for those that are made anew each time, such as masked words. */
 export interface Dataset<F = Feature> {
   readonly length: number
   get(index: number, epoch: number): F | Promise<F>
+  /** Where it is known without making the example: then a Trainer takes the memory of its largest batch before the first step, or says that it does not fit. */
+  size?(index: number): ExampleSize
 }
 
 /** Features to what the model takes. */
@@ -28,12 +38,33 @@ export type DataCollator<F = Feature> = (features: readonly F[]) => TrainingInpu
 /** An array as a Dataset; a Dataset as it is. */
 export function toDataset<F>(name: string, given: Dataset<F> | readonly F[]): Dataset<F> {
   const dataset = Array.isArray(given)
-    ? { length: given.length, get: (i: number): F => (given as readonly F[])[i]! }
+    ? {
+        length: given.length,
+        get: (i: number): F => (given as readonly F[])[i]!,
+        size: (i: number) => sizeOf((given as readonly Partial<Feature>[])[i]!),
+      }
     : (given as Dataset<F>)
   if (typeof dataset?.get !== 'function' || !Number.isInteger(dataset.length))
     throw expected(name, 'an array of features, or an object with length and get(index, epoch)', given)
   if (dataset.length > 0) return dataset
   throw expected(name, 'at least one example', given, 'There is nothing to learn from nothing')
+}
+
+/** Of a feature; what is wrong with one is told when it is collated. */
+function sizeOf({ input_ids, attention_mask, labels, label, label_ids }: Partial<Feature>): ExampleSize {
+  const tokens = attention_mask === undefined || attention_mask === null ? count(input_ids) : count(attention_mask, 0)
+  return { tokens, labelled: count(labels ?? label ?? label_ids, IGNORED) }
+}
+
+/** Numbers of a row, or of a row of rows, but for those that are `not`. */
+function count(value: unknown, not?: number): number {
+  const { length } = (value ?? {}) as ArrayLike<unknown>
+  if (typeof length !== 'number' || typeof value === 'string') return 0
+  const row = value as ArrayLike<unknown>
+  if (not === undefined && typeof row[0] === 'number') return length
+  let sum = 0
+  for (let i = 0; i < length; i++) sum += typeof row[i] === 'number' ? Number(row[i] !== not) : count(row[i], not)
+  return sum
 }
 
 /** In the counter's last word, beside those of PretrainingData. */

@@ -153,6 +153,22 @@ export class HeadTraining {
     })
   }
 
+  /** Throws what a step of these inputs would find wrong with them. */
+  check(inputs: TrainingInputs | readonly TrainingInputs[]): void {
+    this.prepared(inputs)
+  }
+
+  /**
+   * Takes the memory of steps with such parts before the first of them; refused before anything is allocated when they do not fit. Without it, memory
+   * grows when a step needs more.
+   */
+  async reserve(parts: readonly TrainingInputs[]): Promise<TrainingMemory> {
+    return this.inTurn(async () => {
+      await this.sessionFor(this.prepared(parts))
+      return this.taken!
+    })
+  }
+
   /** How far the optimizer is. Its steps are also what masks of dropout are drawn from. */
   get counters(): OptimizerCounters {
     return this.session?.counters ?? this.restored?.counters ?? { steps: 0, beta1_power: 1, beta2_power: 1 }

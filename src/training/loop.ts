@@ -17,6 +17,7 @@ import { epochOrder, pick, type DataCollator, type Dataset } from './dataset.ts'
 import { countTokens } from './evaluation.ts'
 import { Checkpoints } from './checkpoint.ts'
 import { HeadTraining, type TrainingInputs } from './head-training.ts'
+import { largestBatches } from './largest.ts'
 import { Log } from './log.ts'
 import { learningRateAt } from './schedule.ts'
 
@@ -117,6 +118,7 @@ export class TrainingLoop<F> {
       optim: args.optim,
       layer_lr_decay: args.layer_lr_decay,
       gradient_checkpointing: args.gradient_checkpointing,
+      ...(args.max_memory !== undefined && { max_memory: args.max_memory }),
       ...(trainable && { trainable }),
     })
   }
@@ -152,15 +154,14 @@ export class TrainingLoop<F> {
     return { global_step: state.global_step, training_loss, metrics }
   }
 
-  /** Clears away what a killed run left, and goes on from a checkpoint if asked to. */
+  /** Clears away what a killed run left, takes the memory of the whole training, and goes on from a checkpoint if asked to. */
   private async begin(resume: boolean | string): Promise<void> {
     const { checkpoints, training, state, position } = this
-    if (checkpoints === undefined) {
-      if (resume === false) return
+    if (checkpoints === undefined && resume !== false)
       throw expected('resume_from_checkpoint', 'false, as there is no output_dir', resume, 'Give args.output_dir')
-    }
-    const name = await checkpoints.open(resume)
-    if (name === undefined) return
+    const name = await checkpoints?.open(resume)
+    await this.reserve()
+    if (checkpoints === undefined || name === undefined) return
     const saved = await checkpoints.read(name, this.deciding(), training)
     Object.assign(state, saved.state)
     Object.assign(position, saved.position)
@@ -168,6 +169,25 @@ export class TrainingLoop<F> {
       const kept = saved.callbacks[callback.name ?? '']
       if (kept !== undefined) callback.restore?.(kept)
     }
+  }
+
+  /** Whether the largest batches fit, and if so their memory: a step then takes no more. */
+  private async reserve(): Promise<void> {
+    const { parts, state, batch: examples, signal, training } = this
+    const { args, dataset, collate, model } = parts
+    const { seed, per_device_train_batch_size: size } = args
+    const cut = { seed, steps: state.max_steps, examples, size, budget: model.loaded.budget }
+    const inputs: TrainingInputs[] = []
+    for (const { step, epoch, indices } of await largestBatches(dataset, cut, signal)) {
+      try {
+        const part = await collate(await pick(dataset, indices, epoch))
+        training.check(part)
+        inputs.push(part)
+      } catch (error) {
+        throw atStep(error, step, epoch, indices)
+      }
+    }
+    if (inputs.length > 0) await training.reserve(inputs)
   }
 
   /** What decides the bits of the result: a checkpoint goes on only under the same. */

@@ -1,7 +1,7 @@
 import { type BertletError, checkOptions, expected, Words } from '../errors.ts'
 import type { Tokenizer } from '../models/tokenizer.ts'
 import { checkDocumentOptions, documents, type DocumentOptions } from './documents.ts'
-import { maskTokens, type MaskingOptions, type MaskingVocabulary } from './masking.ts'
+import { maskTokens, predictions, type MaskingOptions, type MaskingVocabulary } from './masking.ts'
 import { RandomStream } from './random.ts'
 import { sentencePairs, type Document, type PairOptions } from './sentence-pairs.ts'
 import { MemoryStorage, Spool, type SpoolStorage } from './spool.ts'
@@ -106,6 +106,13 @@ export class PretrainingData {
     const random = new RandomStream(settings.seed, [index, settings.dynamic ? epoch : 0, Purpose.Masks])
     const { positions, labels } = maskTokens(input_ids, vocabulary, settings, random)
     return { input_ids, token_type_ids, masked_lm_positions: positions, labels, next_sentence_label: label![0] as 0 | 1 }
+  }
+
+  /** What an instance takes, known without reading it; a token more where ids fill half a word. */
+  size(index: number): { tokens: number; labelled: number } {
+    // Three lists: A, B and the label, in whose place and beside it stand [CLS] and both [SEP].
+    const tokens = this.pairs.most(index, 3) + 2
+    return { tokens, labelled: predictions(tokens, this.settings) }
   }
 
   /** Indices in the order in which an epoch sees them. */

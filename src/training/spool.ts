@@ -73,6 +73,11 @@ export class Spool {
     this.size++
   }
 
+  /** Ids of a record of so many lists, or a few more: those that fill its last word. */
+  most(record: number, lists: number): number {
+    return (this.starts[record + 1]! - this.starts[record]! - 4 - 4 * lists) / this.ids.BYTES_PER_ELEMENT
+  }
+
   async get(record: number): Promise<(Uint16Array | Int32Array)[]> {
     // A copy that starts at a whole word, whatever the storage gave.
     const bytes = Uint8Array.from(await this.storage.read(this.starts[record]!, this.starts[record + 1]!))

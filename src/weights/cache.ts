@@ -23,6 +23,8 @@ export interface Cache {
   setAbsent(file: CachedFile): Promise<void>
   /** Begins to keep a file of that content; undefined when the content was there already, and is now in its place. */
   store(file: CachedFile, content: { etag: string; size: number }): Promise<CacheEntry | undefined>
+  /** Does some work while nobody else, in another tab, does such work for the file. */
+  exclusively?<T>(file: CachedFile, work: () => Promise<T>): Promise<T>
   /** Names of the files that are kept of a commit. */
   list?(repo: string, commit: string): Promise<string[]>
 }

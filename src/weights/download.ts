@@ -42,7 +42,8 @@ export async function fetchInto(cache: Cache, place: CachedFile, request: Reques
       tells.forEach((one) => one(event))
     }
     if (tell !== undefined) tells.add(tell)
-    const done = download(cache, place, request, { ...options, signal: stop.signal, tell: all })
+    const mayBegin = <T>(work: () => Promise<T>): Promise<T> => cache.exclusively?.(place, work) ?? work()
+    const done = mayBegin(() => download(cache, place, request, { ...options, signal: stop.signal, tell: all }))
     const mine: Running = { done, tells, told, stop, waiting: 0 }
     const forget = (): void => void (running.get(key) === mine && running.delete(key))
     done.then(forget, forget)
@@ -68,6 +69,15 @@ async function download(cache: Cache, place: CachedFile, request: Request, optio
   const { name, file, tell } = options
   const signal = options.signal!
   tell({ status: 'initiate', name, file })
+  // Another tab may have had the turn before.
+  const kept = cache.exclusively && (await cache.open(place, { signal }))
+  if (kept !== undefined) {
+    if (kept === false) return false
+    tell(progressed(name, file, kept.size, kept.size))
+    tell({ status: 'done', name, file })
+    await kept.close()
+    return true
+  }
   for (let again = false; ; again = true) {
     const stream = await request(signal)
     if (stream === undefined) {
@@ -87,7 +97,7 @@ async function download(cache: Cache, place: CachedFile, request: Request, optio
       tell({ status: 'done', name, file })
       return true
     } catch (error) {
-      await entry?.abandon(!(error instanceof ChecksumError))
+      await entry?.abandon(!(error instanceof ChecksumError || isFull(error)))
       // What an earlier run left may be what is wrong.
       if (error instanceof ChecksumError && entry!.have > 0 && !again) continue
       throw error
@@ -96,6 +106,9 @@ async function download(cache: Cache, place: CachedFile, request: Request, optio
     }
   }
 }
+
+/** A page's storage is full. */
+export const isFull = (error: unknown): boolean => (error as Error).name === 'QuotaExceededError'
 
 async function fill(entry: CacheEntry, stream: FileStream, tell: (loaded: number) => void): Promise<void> {
   let loaded = 0

@@ -1,7 +1,7 @@
 // The Hugging Face hub: https://huggingface.co/org/name/resolve/revision/path. A branch is resolved to its commit first, so that all files are of one.
 import { BertletError, Words, expected } from '../errors.ts'
 import type { Cache } from './cache.ts'
-import { fetchInto } from './download.ts'
+import { fetchInto, isFull } from './download.ts'
 import { ask, discard, host, refused, unlessAborted, type Answer, type Network } from './http.ts'
 import { isObject } from '../json.ts'
 import { progressed, type Tell } from './progress.ts'
@@ -19,7 +19,7 @@ export interface HubOptions {
   readonly subfolder: string
   readonly token: string | undefined
   /** Absent: everything is streamed from the network. */
-  readonly cache: Cache | undefined
+  readonly cache: Cache | Promise<Cache | undefined> | undefined
   /** No request at all. */
   readonly offline: boolean
   readonly tell: Tell | undefined
@@ -93,7 +93,13 @@ class Hub implements Source {
     if (offline) return undefined
     const { tell, network } = this.options
     const ask = (stop: AbortSignal): Promise<FileStream | undefined> => this.request(file, commit, stop)
-    if (!(await fetchInto(cache, place, ask, { network, signal, tell, name: this.name, file }))) return undefined
+    try {
+      if (!(await fetchInto(cache, place, ask, { network, signal, tell, name: this.name, file }))) return undefined
+    } catch (error) {
+      // What cannot be kept streams into place.
+      if (!isFull(error)) throw error
+      return this.streamed().open(file, { signal })
+    }
     const reader = await cache.open(place, { signal })
     if (!reader) throw new BertletError('internal', `${cache.name} lost ${file} as soon as it had it`)
     return { ...reader, told: true }
@@ -149,11 +155,12 @@ class Hub implements Source {
       this.pinned = undefined
       throw error
     })
-    return { ...(await unlessAborted(this.pinned, signal)), cache: this.options.cache }
+    return { ...(await unlessAborted(this.pinned, signal)), cache: await this.options.cache }
   }
 
   private async resolve(): Promise<Pinned> {
-    const { cache, network, offline, revision, token } = this.options
+    const { network, offline, revision, token } = this.options
+    const cache = await this.options.cache
     const known = await cache?.ref(this.name, revision)
     if (offline) {
       if (known !== undefined) return { commit: known, offline }

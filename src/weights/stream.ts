@@ -223,9 +223,13 @@ function sizeOf(file: string, text: string | null | undefined): number | undefin
   throw bad(file, 'a length below 2^53', text.slice(0, 40))
 }
 
+/** Whether an answer is a page of HTML, and no file of a model. */
+export const isPage = (file: string, headers: Headers): boolean =>
+  /^text\/html\b/i.test(headers.get('content-type') ?? '') && !file.endsWith('.html')
+
 /** Networks that want a log-in first answer everything with their page. */
 function refusePage(file: string, { headers, url }: Response): void {
-  if (!/^text\/html\b/i.test(headers.get('content-type') ?? '') || file.endsWith('.html')) return
+  if (!isPage(file, headers)) return
   throw expected(
     file,
     'the file',

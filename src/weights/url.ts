@@ -2,7 +2,7 @@
 import { ask, discard, host, refused, type Answer, type Network } from './http.ts'
 import { progressed, type Tell } from './progress.ts'
 import { checkFileName, type ByteReader, type ReadOptions, type Source } from './source.ts'
-import { FileStream, streamReader, streamText } from './stream.ts'
+import { FileStream, isPage, streamReader, streamText } from './stream.ts'
 
 /** The largest text: tokenizer.json of a large vocabulary has ten million bytes. */
 export const MAX_TEXT = 1 << 27
@@ -21,7 +21,7 @@ export function urlSource(base: string, { network, token, tell }: UrlOptions): S
   const name = origin + url.pathname
   const open = (file: string, { signal }: ReadOptions = {}): Promise<FileStream | undefined> => {
     const address = `${origin}${folder}${pathOf(file)}${search}`
-    return FileStream.open(network, { url: address, token, signal }, file, { missing: isMissing })
+    return FileStream.open(network, { url: address, token, signal }, file, { missing: (answer) => isMissing(answer, file) })
   }
   return remoteSource(name, open, tell)
 }
@@ -58,7 +58,10 @@ export function remoteSource(
   }
 }
 
-const isMissing = ({ response }: Answer): boolean => response.status === 404 || response.status === 410
+/** Servers of single-page applications answer with their page where there is no file. No model lacks config.json: a page in its place is told of. */
+function isMissing({ response: { status, headers } }: Answer, file: string): boolean {
+  return status === 404 || status === 410 || (status === 200 && file !== 'config.json' && isPage(file, headers))
+}
 
 /** A file's name as part of an address. */
 export const pathOf = (file: string): string => checkFileName(file).split('/').map(encodeURIComponent).join('/')

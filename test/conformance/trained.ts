@@ -19,6 +19,7 @@ export const TRAINED_CASES: Record<string, TrainedOptions> = {
   'the calling thread': { threads: 0 },
   '2 parts of 4': { threads: 2, args: { per_device_train_batch_size: 4, gradient_accumulation_steps: 2 } },
   '8 parts of 1': { threads: 3, args: { per_device_train_batch_size: 1, gradient_accumulation_steps: 8 } },
+  '4 parts of 2': { threads: 2, args: { per_device_train_batch_size: 2, gradient_accumulation_steps: 4 } },
   'one sequence at a time': { threads: 2, budget: 1 },
   'three chunks': { threads: 3, budget: 60 },
   recomputed: { threads: 2, args: { gradient_checkpointing: true } },

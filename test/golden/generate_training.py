@@ -44,14 +44,15 @@ CASES = {
     "BertForMultipleChoice": {"hidden_act": "relu"},
     "BertForTokenClassification": {**NARROW, "hidden_act": "gelu_new", **labels(LABELS)},
     "BertForQuestionAnswering": {"hidden_act": "silu"},
+    "BertForQuestionAnswering-mixed": {**NARROW, "hidden_act": "gelu"},
 }
-GAPPY = ("BertForMaskedLM-untied", "BertForSequenceClassification-multi")
+GAPPY = ("BertForMaskedLM-untied", "BertForSequenceClassification-multi", "BertForQuestionAnswering-mixed")
 # Tensors whose true gradient is zero. Each bias moves all scores of a softmax alike: a row's attention, or an answer's places.
 ZERO = {"BertForMultipleChoice": r"|^classifier\.bias", "BertForQuestionAnswering": r"|^qa_outputs\.bias|^encoder\.layer\.1\.output\.LayerNorm\.bias"}
 
 
 def make_batch(case, config, g):
-    """Mixed lengths padded right, some with gaps; answers are sought in rows of one length, where transformers counts padding as tokens."""
+    """Mixed lengths padded right, some with gaps; answers are sought in rows of one length too, which transformers needs: it weighs padding."""
     lengths = torch.full((5,), 9) if case == "BertForQuestionAnswering" else LENGTHS
     shape = (len(lengths), int(lengths.max()))
     mask = (torch.arange(shape[1])[None] < lengths[:, None]).long()
@@ -79,8 +80,12 @@ def make_labels(head, config, mask, g):
     if head == "BertForMultipleChoice":
         return {"labels": draw(CHOICES, rows // CHOICES)}
     if head == "BertForQuestionAnswering":
-        starts, ends = draw(9), draw(9)
+        columns = mask.shape[1]
+        starts, ends = draw(columns), draw(columns)
         starts[2] = 40
+        if mask.min() == 0:  # of the tokens, but for two beyond the rectangle
+            starts, ends = ((mask * torch.rand(mask.shape, generator=g)).argmax(1) for _ in range(2))
+            starts[4] = ends[5] = 40
         return {"start_positions": starts, "end_positions": ends}
     if head == "BertForNextSentencePrediction":
         values = draw(2)
@@ -107,7 +112,10 @@ def golden_training(seed, case):
     fed = to_front(inputs) if pooled and case in GAPPY else shown
 
     def forward(w):
-        return {}, reference.loss(head, config, reference.HEADS[head](w, config, **fed), wanted)
+        outputs = reference.HEADS[head](w, config, **fed)
+        if case == "BertForQuestionAnswering-mixed":  # as bertlet seeks answers: among a row's tokens alone
+            outputs = {name: scores.masked_fill(inputs["attention_mask"] == 0, -torch.inf) for name, scores in outputs.items()}
+        return {}, reference.loss(head, config, outputs, wanted)
 
     double, losses = adamw_steps({**trunk, **own}, forward, STEPS, torch.float64)
     single, single_losses = adamw_steps({**trunk, **own}, forward, STEPS, torch.float32)

@@ -17,6 +17,8 @@ export interface StartOptions {
   readonly env?: Record<string, string>
   /** Instead of dist/cli.js. */
   readonly bin?: string
+  /** Instead of this Node. */
+  readonly node?: string
 }
 
 /** Builds dist/ when a source is newer. */
@@ -24,8 +26,11 @@ export async function build(): Promise<void> {
   await promisify(execFile)(process.execPath, ['scripts/build.mjs', '--if-stale'], { cwd: ROOT })
 }
 
-export function start(args: readonly string[], { env = {}, bin = BIN }: StartOptions = {}): ChildProcessWithoutNullStreams {
-  const child = spawn(process.execPath, [bin, ...args], { cwd: ROOT, env: { ...process.env, ...env } })
+export function start(
+  args: readonly string[],
+  { env = {}, bin = BIN, node = process.execPath }: StartOptions = {},
+): ChildProcessWithoutNullStreams {
+  const child = spawn(node, [bin, ...args], { cwd: ROOT, env: { ...process.env, ...env } })
   // A command may end before it has taken its input.
   child.stdin.on('error', () => undefined)
   return child

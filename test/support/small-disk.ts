@@ -10,8 +10,8 @@ export interface SmallDisk {
   remove(): void
 }
 
-/** Undefined, and said so, where none can be mounted: that takes Linux and root, or sudo that asks for no password. */
-export function smallDisk(bytes: number): SmallDisk | undefined {
+/** Or why none can be mounted here: that takes Linux and root, or sudo that asks for no password. */
+export function smallDisk(bytes: number): SmallDisk | string {
   const folder = mkdtempSync(path.join(tmpdir(), 'bertlet-full-'))
   const asRoot = (...args: string[]): void => void execFileSync(args[0]!, args.slice(1), { stdio: ['ignore', 'ignore', 'pipe'] })
   const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n']
@@ -20,8 +20,7 @@ export function smallDisk(bytes: number): SmallDisk | undefined {
     asRoot(...sudo, 'mount', '-t', 'tmpfs', '-o', `size=${bytes},${owner}`, 'tmpfs', folder)
   } catch (cause) {
     rmdirSync(folder)
-    console.warn(`NOT SHOWN, a full disk: no tmpfs can be mounted here. Run it on Linux as root. ${(cause as Error).message}`)
-    return undefined
+    return `no tmpfs can be mounted here. Run it on Linux as root. ${(cause as Error).message}`
   }
   return {
     folder,

@@ -1,6 +1,7 @@
 // The conformance cases of another runtime as cases of this one: a runtime runs the whole suite once, and each case is told of.
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, type TestContext } from 'vitest'
 import { CONFORMANCE } from '../../conformance/index.ts'
+import { ensureNodes, type Installed } from './installed.ts'
 import type { CaseReport, Told } from './suite.ts'
 
 /** What a runtime must say of itself. */
@@ -16,6 +17,21 @@ export function describeRuntime(title: string, missing: string | undefined, case
   console.warn(`\n*** ${title} is not tested: ${missing} ***\n`)
   if (process.env.BERTLET_EVERY_RUNTIME === undefined) return void describe.skip(title, cases)
   describe(title, () => it('is here', () => expect.fail(missing)))
+}
+
+/** Cases under the other Node versions; where those cannot be installed they are missing, as runtimes are. */
+export async function describeNodes(title: string, cases: (nodes: readonly Installed[]) => void): Promise<void> {
+  const found = await ensureNodes().catch((error: unknown) => String(error))
+  if (typeof found !== 'string') return describeRuntime(title, undefined, () => cases(found))
+  const none = ['node22', 'node24'].map((name) => ({ name, path: '', args: [], version: 'not installed' }))
+  describeRuntime(title, found, () => cases(none))
+}
+
+/** Amid a case: what it needs is missing here. */
+export function skipCase({ skip, task }: TestContext, missing: string): void {
+  console.warn(`\n*** ${task.name} is not tested: ${missing} ***\n`)
+  if (process.env.BERTLET_EVERY_RUNTIME !== undefined) expect.fail(missing)
+  skip(missing)
 }
 
 /** A case for each conformance case, and one for what the runtime says of itself. */
