@@ -20,7 +20,7 @@ import { softmax, softmaxGrad } from './kernels/softmax'
 
 export { GEMM_SCRATCH, HIGH, KC, MC, MR, NR, tryTile, useTile } from './kernels/gemm'
 export { packRows, unpackRows } from './kernels/pack'
-export { dequantizeRows4, quantizeRows4, totals } from './kernels/int4'
+export { quantizeRows4, totals } from './kernels/int4'
 export { dequantizeRows, quantizeRows } from './kernels/quantize'
 export { fillNormal } from './random'
 export { selfTest } from './selftest'

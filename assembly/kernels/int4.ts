@@ -11,7 +11,7 @@ import { dim, mode, operand } from '../record'
 import { next } from '../threads'
 import { blockScratch } from './gemm'
 import { biasTail, deliver, GROUP, ROWS, SUMS_BYTES, tiles, widen, widenRows } from './int8'
-import { four } from './pack'
+import { four, one } from './pack'
 import { ROW_HEAD } from './quantize'
 
 /** Columns that share a scale, and the bytes of 8 rows of them. */
@@ -172,13 +172,10 @@ export function quantizeRows4(source: usize, type: i32, target: usize, row0: i32
         best = candidate
       }
       store<f32>(group + (lane << 2), none ? 1 : most / best)
-      const by = f32x4.splat(best)
-      for (let l: usize = 0; l < 32; l += 4) {
-        const q = i32x4.trunc_sat_f32x4_s(whole(f32x4.mul(f32x4.mul(four(source + l * size, type), inverse), by)))
-        put(group, lane, l, i32x4.extract_lane(q, 0) + 8)
-        put(group, lane, l + 1, i32x4.extract_lane(q, 1) + 8)
-        put(group, lane, l + 2, i32x4.extract_lane(q, 2) + 8)
-        put(group, lane, l + 3, i32x4.extract_lane(q, 3) + 8)
+      const inverse1 = f32x4.extract_lane(inverse, 0)
+      for (let l: usize = 0; l < 32; l++) {
+        const x: f32 = one(source + l * size, type) * inverse1 * best
+        put(group, lane, l, <i32>nearest(max<f32>(min<f32>(x, 7), -8)) + 8)
       }
       source += 32 * size
     }
@@ -217,16 +214,5 @@ export function totals(target: usize, row0: i32, rows: i32, k: i32): void {
       total += load<f32>(group + (lane << 2)) * <f32>sum
     }
     store<f32>(panel + (lane << 2), total)
-  }
-}
-
-/** The values of rows row0..row0+rows-1, as f32 rows at `target`. */
-export function dequantizeRows4(source: usize, target: usize, row0: i32, rows: i32, k: i32): void {
-  for (let row = row0; row < row0 + rows; row++) {
-    const lane = <usize>(row & 7)
-    let group = source + <usize>(row >> 3) * panel4Bytes(k) + HEAD
-    for (let j = 0; j < k; j += SPAN, group += SPAN_BYTES) {
-      for (let l: usize = 0; l < 32; l++, target += 4) store<f32>(target, load<f32>(group + (lane << 2)) * <f32>take(group, lane, l))
-    }
   }
 }

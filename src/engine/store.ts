@@ -175,9 +175,12 @@ export class Store {
     const { n, k, mode } = packing(weight)
     if (mode === TableMode.Rows) return this.view(Float32Array, address, n * k).slice()
     const values = new Float32Array(n * k)
+    if (mode === TableMode.Panel4) {
+      const { packed, scales } = this.readInt4(name)
+      return values.map((_, i) => (((packed[i >> 1]! >> ((i & 1) * 4)) & 15) - 8) * scales[Math.floor(i / SPAN)]!)
+    }
     this.inPieces(name, n, k, (target, row0, rows) => {
-      if (mode === TableMode.Panel4) this.kernels.dequantizeRows4(address, target, row0, rows, k)
-      else if (mode === TableMode.Panel8) this.kernels.dequantizeRows(address, target, row0, rows, k)
+      if (mode === TableMode.Panel8) this.kernels.dequantizeRows(address, target, row0, rows, k)
       else this.kernels.unpackRows(address, target, row0, rows, k, mode)
       values.set(this.view(Float32Array, target, rows * k), row0 * k)
     })
