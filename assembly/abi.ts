@@ -97,6 +97,8 @@ export const enum Op {
   Quantize = 18,
   /** C = act(A B + bias) over integers. dims M N K BW; operands A rows7 [M][K], B panel8 [N][K], bias?[N], C in blocks as Gemm's. mode = Activation. */
   GemmInt8 = 19,
+  /** The same with B panel4 (kernels/int4.ts): K in whole groups of 32. */
+  GemmInt4 = 30,
 
   // Gradients. Mode bit GradMode.Accumulate: += instead of =.
   /** dx = scale[0] * (softmax - onehot), zero rows where label = -100. dims R, C; operands x, labels, lse, scale f32[1], dx [R][C]. */
@@ -201,6 +203,7 @@ export const enum TableMode {
   Rows = 0,
   Panel = 32, // [rows/8][H][8]
   Panel8 = 128, // in 8 bits: kernels/quantize.ts
+  Panel4 = 256, // in 4: kernels/int4.ts; multiplies only
 }
 
 export const enum RowMode {
@@ -213,4 +216,5 @@ export const enum FileType {
   F16 = 1,
   BF16 = 2,
   I8 = 3, // integers of a quantised weight
+  I4 = 4, // the same, two a byte, the low half first, each plus 8
 }

@@ -8,6 +8,7 @@ import { bmm } from './kernels/bmm'
 import { activation, activationGrad, add, copy, fill } from './kernels/elementwise'
 import { embedding, gather, scatter } from './kernels/embedding'
 import { gemm } from './kernels/gemm'
+import { gemmInt4 } from './kernels/int4'
 import { gemmInt8 } from './kernels/int8'
 import { layerNorm, layerNormGrad, layerNormParamGrad } from './kernels/layernorm'
 import { dropout, dropoutMaps } from './kernels/dropout'
@@ -19,6 +20,7 @@ import { softmax, softmaxGrad } from './kernels/softmax'
 
 export { GEMM_SCRATCH, HIGH, KC, MC, MR, NR, tryTile, useTile } from './kernels/gemm'
 export { packRows, unpackRows } from './kernels/pack'
+export { quantizeRows4, totals } from './kernels/int4'
 export { dequantizeRows, quantizeRows } from './kernels/quantize'
 export { fillNormal } from './random'
 export { selfTest } from './selftest'
@@ -87,6 +89,9 @@ function dispatch(op: i32, r: usize): bool {
       return true
     case Op.GemmInt8:
       gemmInt8(r)
+      return true
+    case Op.GemmInt4:
+      gemmInt4(r)
       return true
     default:
       return isDefined(INFERENCE) ? false : dispatchTraining(op, r)

@@ -1,7 +1,7 @@
 // npm run measure:sts -- FILE [--threads N] [--model MODEL] [--dtype int8] : Spearman of cosine similarity on a STS-B file (tab-separated, score and sentences in columns 5..7).
-import { readFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { pipeline } from '../dist/index.node.js'
+import { readPairs, spearman } from './sts-pairs.mjs'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -15,11 +15,7 @@ if (file === undefined) {
   process.exit(2)
 }
 
-const rows = (await readFile(file, 'utf8'))
-  .split('\n')
-  .map((line) => line.split('\t'))
-  .filter((columns) => columns.length >= 7)
-  .map((columns) => ({ score: Number(columns[4]), a: columns[5], b: columns[6].trimEnd() }))
+const rows = await readPairs(file)
 const embed = await pipeline('feature-extraction', values.model, {
   ...(values.threads !== undefined && { threads: Number(values.threads) }),
   ...(values.dtype !== undefined && { dtype: values.dtype }),
@@ -49,28 +45,3 @@ process.stdout.write(
 )
 process.stdout.write(`${model}  ${dtype.name}  build ${build.name}  ${threads.count} threads\n`)
 await embed.dispose()
-
-function spearman(x, y) {
-  const [a, b] = [ranks(x), ranks(y)]
-  const mean = (a.length + 1) / 2
-  let [ab, aa, bb] = [0, 0, 0]
-  for (let i = 0; i < a.length; i++) {
-    ab += (a[i] - mean) * (b[i] - mean)
-    aa += (a[i] - mean) ** 2
-    bb += (b[i] - mean) ** 2
-  }
-  return ab / Math.sqrt(aa * bb)
-}
-
-/** Ranks from 1; ties share their mean rank. */
-function ranks(values) {
-  const order = values.map((_, i) => i).sort((i, j) => values[i] - values[j])
-  const result = new Array(values.length)
-  for (let i = 0; i < order.length;) {
-    let j = i
-    while (j + 1 < order.length && values[order[j + 1]] === values[order[i]]) j++
-    for (let k = i; k <= j; k++) result[order[k]] = (i + j) / 2 + 1
-    i = j + 1
-  }
-  return result
-}

@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import { build } from 'esbuild'
 import { describe, expect, it } from 'vitest'
 import { inlineAssets } from '../scripts/assets.mjs'
-import { BertForSequenceClassification, BertModel, pipeline } from '../src/index.node.ts'
+import { BertConfig, BertForSequenceClassification, BertModel, pipeline } from '../src/index.node.ts'
 import { HeadTraining } from '../src/training.ts'
 import { memorySource } from '../src/weights/source.ts'
 import { int8Report, type Int8Report } from './support/int8-main.ts'
@@ -86,6 +86,33 @@ describe('int8 beside f32', () => {
   })
 })
 
+describe('int4', () => {
+  it('BERT-base in an isolate of 128 MB: weights and arena for 1x128 are at most 85 MB, and all that it takes fits', async () => {
+    const { weights, arena, total } = await BertModel.estimate(new BertConfig(), { dtype: 'int4', threads: 0, budget: 128 })
+    expect((weights + arena) / 1e6).toBeLessThanOrEqual(85)
+    expect(total / 1e6).toBeLessThanOrEqual(90)
+    const int8 = await BertModel.estimate(new BertConfig(), { dtype: 'int8', threads: 0, budget: 128 })
+    expect(weights / int8.weights).toBeLessThan(0.75)
+  })
+
+  it('estimate() tells the bytes, which are what the model has; its outputs are near those of f32', async () => {
+    const config = { vocab_size: 100, hidden_size: 64, num_hidden_layers: 1, num_attention_heads: 2, intermediate_size: 128 }
+    const outputs = []
+    for (const dtype of ['f32', 'q4'] as const) {
+      const model = new BertModel(config, { dtype, threads: 1, seed: 2 })
+      outputs.push((await model({ input_ids: [[1, 2, 3, 4]] })).last_hidden_state.data)
+      expect(model.info().dtype.name).toBe(dtype === 'q4' ? 'int4' : 'f32')
+      const { weights } = await BertModel.estimate(new BertConfig(config), { dtype, threads: 1 })
+      expect(model.info().bytes.weights).toBe(weights)
+      await model.dispose()
+    }
+    const [a, b] = outputs as [Float32Array, Float32Array]
+    const worst = a.reduce((most, x, i) => Math.max(most, Math.abs(x - b[i]!)), 0)
+    expect(worst).toBeLessThan(1)
+    expect(worst).toBeGreaterThan(1e-3)
+  })
+})
+
 describe('what int8 cannot do is refused', () => {
   it('training and other vocabularies', async () => {
     const options = { dtype: 'int8', threads: 0, initialize_missing: true } as const
@@ -97,7 +124,7 @@ describe('what int8 cannot do is refused', () => {
 
   it('other dtypes', async () => {
     await expect(BertModel.fromPretrained(source, { dtype: 'int9' as 'int8' })).rejects.toThrow(
-      /dtype: expected one of f32, fp32, int8, q8.*int8/,
+      /dtype: expected one of f32, fp32, int8, q8, int4, q4.*int8/,
     )
   })
 })

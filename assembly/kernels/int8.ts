@@ -11,14 +11,14 @@ import { blockScratch, exchange, finish } from './gemm'
 import { padded, panelBytes, PANEL_HEAD, ROW_HEAD } from './quantize'
 
 /** Rows of a block. */
-const ROWS: i32 = ASC_FEATURE_RELAXED_SIMD ? 96 : 64
+export const ROWS: i32 = ASC_FEATURE_RELAXED_SIMD ? 96 : 64
 /** Panels of a group: a block is widened once for so many. */
-const GROUP: i32 = 8
+export const GROUP: i32 = 8
 /** Columns of a piece: of a panel it stays in L1. */
 const DEPTH: i32 = ASC_FEATURE_RELAXED_SIMD ? 1536 : 768
 
 // In scratch: the raw sums of a group, and what is widened.
-const SUMS_BYTES: usize = <usize>ROWS * 32
+export const SUMS_BYTES: usize = <usize>ROWS * 32
 // @ts-ignore: decorator
 @inline
 function wideRows(): usize {
@@ -33,7 +33,7 @@ function widePanel(): usize {
 /** 8 floats: the bias of a panel that is not whole. */
 // @ts-ignore: decorator
 @inline
-function biasTail(): usize {
+export function biasTail(): usize {
   return blockScratch() + <usize>GROUP * SUMS_BYTES
 }
 
@@ -51,7 +51,6 @@ export function gemmInt8(r: usize): void {
   const panels = (n + 7) >> 3
   const groups = (panels + GROUP - 1) / GROUP
   const units = groups * ((m + ROWS - 1) / ROWS)
-  const blockStride = (<usize>m * <usize>bw) << 2
   const rowStride = (<usize>bw) << 2
 
   for (let unit = next(); unit < units; unit = next()) {
@@ -81,27 +80,32 @@ export function gemmInt8(r: usize): void {
         tiles(rowsAt, lda, rows, panel, kc, sums)
         if (k0 + kc < k) continue
         dequantize(sums, block, rowBytes, rows, head)
-        const n0 = p << 3
-        const columns = min(8, n - n0)
-        let from = bias ? bias + ((<usize>n0) << 2) : 0
-        if (bias && columns < 8) {
-          memory.copy(biasTail(), from, (<usize>columns) << 2)
-          from = biasTail()
-        }
-        finish(sums, rows, 8, 0, 32, 0, 8, 1, from, kind)
-        const to = c + <usize>m0 * rowStride
-        const column = n0 % bw
-        if (columns == 8 && column + 8 <= bw) {
-          let at = to + <usize>(n0 / bw) * blockStride + ((<usize>column) << 2)
-          for (let i = 0; i < rows; i++, at += rowStride) {
-            const x = sums + ((<usize>i) << 5)
-            v128.store(at, v128.load(x))
-            v128.store(at, v128.load(x, 16), 16)
-          }
-        } else exchange(sums, rows, to, bw, blockStride, rowStride, n0, columns, true)
+        deliver(sums, rows, p << 3, n, bias, kind, c + <usize>m0 * rowStride, m, bw)
       }
     }
   }
+}
+
+/** Numbers of a panel [rows][8], with bias and activation, to C: `to` is its first row's. */
+export function deliver(sums: usize, rows: i32, n0: i32, n: i32, bias: usize, kind: i32, to: usize, m: i32, bw: i32): void {
+  const blockStride = (<usize>m * <usize>bw) << 2
+  const rowStride = (<usize>bw) << 2
+  const columns = min(8, n - n0)
+  let from = bias ? bias + ((<usize>n0) << 2) : 0
+  if (bias && columns < 8) {
+    memory.copy(biasTail(), from, (<usize>columns) << 2)
+    from = biasTail()
+  }
+  finish(sums, rows, 8, 0, 32, 0, 8, 1, from, kind)
+  const column = n0 % bw
+  if (columns == 8 && column + 8 <= bw) {
+    let at = to + <usize>(n0 / bw) * blockStride + ((<usize>column) << 2)
+    for (let i = 0; i < rows; i++, at += rowStride) {
+      const x = sums + ((<usize>i) << 5)
+      v128.store(at, v128.load(x))
+      v128.store(at, v128.load(x, 16), 16)
+    }
+  } else exchange(sums, rows, to, bw, blockStride, rowStride, n0, columns, true)
 }
 
 /** Raw sums of a panel [rows][8] to numbers, in place: scale * (step * sum + least * the sum of the channel's integers). */
@@ -121,7 +125,7 @@ function dequantize(sums: usize, a: usize, rowBytes: usize, rows: i32, head: usi
 }
 
 /** Rows of u7 to rows of i16, one behind the other. kc is a multiple of 4. */
-function widenRows(a: usize, lda: usize, rows: i32, kc: i32, to: usize): void {
+export function widenRows(a: usize, lda: usize, rows: i32, kc: i32, to: usize): void {
   for (let i = 0; i < rows; i++, a += lda) {
     let p = a
     for (const end = a + <usize>(kc & ~7); p < end; p += 8, to += 16) v128.store(to, v128.load_ext<u8>(p))
@@ -133,7 +137,7 @@ function widenRows(a: usize, lda: usize, rows: i32, kc: i32, to: usize): void {
 }
 
 /** A piece of a panel, [kc/4][8][4] of s8, to [kc/2][8][2] of i16. */
-function widen(panel: usize, kc: i32, to: usize): void {
+export function widen(panel: usize, kc: i32, to: usize): void {
   for (const end = panel + ((<usize>kc) << 3); panel < end; panel += 32, to += 64) {
     const a = v128.load_ext<i8>(panel)
     const b = v128.load_ext<i8>(panel, 8)
@@ -147,7 +151,7 @@ function widen(panel: usize, kc: i32, to: usize): void {
 }
 
 /** C += A panel, from top to bottom; a last tile that is not whole computes its last row several times. */
-function tiles(a: usize, lda: usize, rows: i32, panel: usize, kc: i32, c: usize): void {
+export function tiles(a: usize, lda: usize, rows: i32, panel: usize, kc: i32, c: usize): void {
   const bottom = rows - 1
   for (let i = 0; i <= bottom; i += ASC_FEATURE_RELAXED_SIMD ? 6 : 4) {
     const p = a + <usize>i * lda

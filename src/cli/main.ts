@@ -90,7 +90,7 @@ function createProgram(signal: AbortSignal): Command {
 
   const quantize = command('quantize', 'a checkpoint with its matrices in 8 bits, in the layout of compressed-tensors')
   quantize.argument('<model>', 'a folder, npm package, address or hub id').argument('<output>', 'the folder it goes to')
-  quantize.addOption(new Option('--dtype <dtype>', 'what matrices are held in').choices(['int8']).default('int8'))
+  quantize.addOption(new Option('--dtype <dtype>', 'what matrices are held in').choices(['int8', 'int4']).default('int8'))
   jsonOption(quantize)
   quantize.action(async (model: string, output: string, options: QuantizeOptions) =>
     (await import('./quantize.ts')).quantize(model, output, options, signal),

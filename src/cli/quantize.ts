@@ -5,7 +5,7 @@ import { copyBeside } from './checkpoint-files.ts'
 import { columns } from './output.ts'
 
 export interface QuantizeOptions {
-  readonly dtype: 'int8'
+  readonly dtype: 'int8' | 'int4'
   readonly json?: boolean
 }
 

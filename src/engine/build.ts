@@ -7,7 +7,7 @@ import { compile, compileNow, emptyMemory, instantiateNow, isValid, type Code } 
 export type Precision = 'exact' | 'fast'
 
 /** What the matrices are held in. */
-export type WeightDtype = 'f32' | 'int8'
+export type WeightDtype = 'f32' | 'int8' | 'int4'
 
 export type BuildName = 'simd' | 'dot' | 'fast'
 
@@ -21,9 +21,9 @@ export interface Build {
   tile: number
 }
 
-/** What is asked for: `dot` by exact int8. */
+/** What is asked for: `dot` by exact integers. */
 type Wish = Precision | 'dot'
-const wishOf = (precision: Precision, dtype: WeightDtype): Wish => (precision === 'exact' && dtype === 'int8' ? 'dot' : precision)
+const wishOf = (precision: Precision, dtype: WeightDtype): Wish => (precision === 'exact' && dtype !== 'f32' ? 'dot' : precision)
 
 const chosen = new Map<Wish, Build>()
 const compiling = new Map<Wish, Promise<Build>>()
@@ -46,7 +46,9 @@ export function buildNow(precision: Precision, dtype: WeightDtype = 'f32'): Buil
   if (present) return present
   if (precision === 'exact') {
     const made = exactOf(compileNow(checked()))
-    return dtype === 'f32' ? made : { ...made, why: 'exact int8: a constructor cannot wait for other kernels; these give the same bits' }
+    return dtype === 'f32'
+      ? made
+      : { ...made, why: 'exact integers: a constructor cannot wait for other kernels; these give the same bits' }
   }
   throw new BertletError(
     'invalid_argument',
@@ -110,9 +112,9 @@ const ASKED = {
     why: 'as asked: multiply-adds of one rounding, which pass their self-test; bits may differ on another engine',
   },
   dot: {
-    what: 'exact int8:',
+    what: 'exact integers:',
     otherwise: 'plain SIMD gives the same bits',
-    why: 'exact int8: products of four bytes a lane, which pass their self-test; the bits are those of plain SIMD',
+    why: 'exact integers: products of four bytes a lane, which pass their self-test; the bits are those of plain SIMD',
   },
 } as const
 

@@ -14,6 +14,10 @@ export interface Kernels {
   quantizeRows(source: number, type: number, target: number, row0: number, rows: number, k: number): void
   /** The values of a weight in 8 bits, to f32 rows. */
   dequantizeRows(source: number, target: number, row0: number, rows: number, k: number): void
+  /** The same into a weight in 4 bits. */
+  quantizeRows4(source: number, type: number, target: number, row0: number, rows: number, k: number): void
+  /** What products need of rows in 4 bits whose scales or integers are new. */
+  totals(target: number, row0: number, rows: number, k: number): void
   /** Rows row0..rows-1 of a weight = deviation * normal, see assembly/random.ts. */
   fillNormal(
     target: number,
@@ -99,13 +103,16 @@ function kernelsOf(exports: WebAssembly.Exports): Kernels {
     const value = exports[name] as number | WebAssembly.Global
     return Number(typeof value === 'object' ? value.value : value)
   }
-  const { run, packRows, unpackRows, quantizeRows, dequantizeRows, fillNormal, selfTest, useTile, tryTile } = exports as unknown as Kernels
+  const { run, packRows, unpackRows, quantizeRows, dequantizeRows, quantizeRows4, totals, fillNormal, selfTest, useTile, tryTile } =
+    exports as unknown as Kernels
   return {
     run,
     packRows,
     unpackRows,
     quantizeRows,
     dequantizeRows,
+    quantizeRows4,
+    totals,
     fillNormal,
     selfTest,
     useTile,

@@ -1,6 +1,6 @@
 import { FileType, Sync, TableMode } from '../../assembly/abi.ts'
 import { BertletError } from '../errors.ts'
-import { panel8Words, type Layout } from '../graph/tensor.ts'
+import { panel4Words, panel8Words, SPAN, type Layout } from '../graph/tensor.ts'
 import type { Region } from '../graph/verify.ts'
 import { Allocator } from './allocator.ts'
 import { build, buildNow, trainer, type Build, type Precision, type WeightDtype } from './build.ts'
@@ -202,7 +202,8 @@ export class Store {
   /** Converts `rows` rows of a file, at `source` in this memory, into a weight's layout. */
   pack(weight: Weight, type: FileType, source: number, row0: number, rows: number): void {
     const { k, mode } = packing(weight)
-    if (mode === TableMode.Panel8) this.kernels.quantizeRows(source, type, weight.address, row0, rows, k)
+    if (mode === TableMode.Panel4) this.kernels.quantizeRows4(source, type, weight.address, row0, rows, k)
+    else if (mode === TableMode.Panel8) this.kernels.quantizeRows(source, type, weight.address, row0, rows, k)
     else this.kernels.packRows(source, type, weight.address, row0, rows, k, mode)
   }
 
@@ -212,6 +213,10 @@ export class Store {
     const { n, k, mode } = packing(weight)
     if (mode === TableMode.Rows) return this.view(Float32Array, address, n * k).slice()
     const values = new Float32Array(n * k)
+    if (mode === TableMode.Panel4) {
+      const { packed, scales } = this.readInt4(name)
+      return values.map((_, i) => (((packed[i >> 1]! >> ((i & 1) * 4)) & 15) - 8) * scales[Math.floor(i / SPAN)]!)
+    }
     this.inPieces(name, n, k, (target, row0, rows) => {
       if (mode === TableMode.Panel8) this.kernels.dequantizeRows(address, target, row0, rows, k)
       else this.kernels.unpackRows(address, target, row0, rows, k, mode)
@@ -260,8 +265,19 @@ export class Store {
     }
   }
 
-  /** Sets the scales of a weight in 8 bits: one for each row, or one for all. */
+  /** Sets the scales of a weight of integers: one for all, or by rows; in 4 bits each row may have several, for as many columns each. */
   writeScales({ address, shape: [n, k], layout }: Weight, scales: Float32Array): void {
+    if (layout === 'panel4') {
+      const words = this.view(Float32Array, address, panel4Words(n!, k!))
+      const [groups, several] = [k! / SPAN, scales.length / n!]
+      for (let row = 0; row < n!; row++) {
+        for (let g = 0; g < groups; g++) {
+          const from = scales.length === 1 ? 0 : row * several + Math.floor((g * several) / groups)
+          words[panel4Words(row & ~7, k!) + 8 + g * (8 + SPAN) + (row & 7)] = scales[from]!
+        }
+      }
+      return this.kernels.totals(address, 0, n!, k!)
+    }
     if (layout !== 'panel8') throw new BertletError('internal', 'scales for a weight of floats')
     const words = this.view(Float32Array, address, panel8Words(n!, k!))
     for (let row = 0; row < n!; row++) words[panel8Words(row & ~7, k!) + (row & 7)] = scales[scales.length === 1 ? 0 : row]!
@@ -283,6 +299,30 @@ export class Store {
     return { integers, scales }
   }
 
+  /** The integers of a weight in 4 bits as files pack them, eight a word, and the scale of each group, by rows. */
+  readInt4(name: string): { packed: Uint8Array<ArrayBuffer>; scales: Float32Array<ArrayBuffer> } {
+    const { address, shape } = this.get(name)
+    const [n, k] = shape as [number, number]
+    const words = this.view(Float32Array, address, panel4Words(n, k))
+    const bytes = this.view(Uint8Array, address, panel4Words(n, k) * 4)
+    const groups = k / SPAN
+    const [packed, scales] = [new Uint8Array((n * k) / 2), new Float32Array(n * groups)]
+    for (let row = 0; row < n; row++) {
+      const shift = row & 4
+      for (let g = 0; g < groups; g++) {
+        const head = panel4Words(row & ~7, k) + 8 + g * (8 + SPAN)
+        scales[row * groups + g] = words[head + (row & 7)]!
+        const from = (head + 8) * 4 + (row & 3) * 4
+        const to = (row * k + g * SPAN) / 2
+        for (let l = 0; l < SPAN; l += 2) {
+          const at = from + (l >> 2) * 16 + (l & 3)
+          packed[to + l / 2] = ((bytes[at]! >> shift) & 15) | (((bytes[at + 1]! >> shift) & 15) << 4)
+        }
+      }
+    }
+    return { packed, scales }
+  }
+
   /** Fills rows row0.. of a weight with normal values of a seed and a stream; they do not depend on its layout. */
   fillNormal(
     weight: Weight,
@@ -291,7 +331,7 @@ export class Store {
     const { n, k, mode } = packing(weight)
     // In pieces: an engine that has begun a call in quick code goes on in it to the end, and only the next call gets the good code.
     const [high, piece] = [Math.floor(seed / 0x100000000), Math.max(1, Math.floor(65536 / k))]
-    const quantized = mode === TableMode.Panel8
+    const quantized = mode === TableMode.Panel8 || mode === TableMode.Panel4
     const rows = quantized ? this.allocate(piece * k * 4, `fresh rows of ${weight.name}`) : weight.address
     for (let row = row0; row < n; row += piece) {
       const end = Math.min(row + piece, n)
@@ -326,13 +366,16 @@ function packing({ shape, layout }: Pick<Weight, 'shape' | 'layout'>): { n: numb
   return {
     n: shape.slice(0, -1).reduce((product, size) => product * size, 1),
     k,
-    mode: layout === 'panel' ? TableMode.Panel : layout === 'panel8' ? TableMode.Panel8 : TableMode.Rows,
+    mode: MODES[layout] ?? TableMode.Rows,
   }
 }
+
+const MODES: Partial<Record<Layout, TableMode>> = { panel: TableMode.Panel, panel8: TableMode.Panel8, panel4: TableMode.Panel4 }
 
 /** Resident bytes of a weight. */
 export function weightBytes(spec: Pick<WeightSpec, 'shape' | 'layout'>): number {
   const { n, k } = packing(spec)
   if (spec.layout === 'panel8') return panel8Words(n, k) * 4
+  if (spec.layout === 'panel4') return panel4Words(n, k) * 4
   return (spec.layout === 'panel' ? Math.ceil(n / 8) * 8 : n) * k * 4
 }

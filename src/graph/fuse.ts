@@ -26,7 +26,7 @@ export function fuse(graph: Graph): void {
     const first = node.operands[0]!
     const before = first && only(first) ? result[producer.get(first) ?? -1] : undefined
 
-    if (node.op === Op.Activation && (before?.op === Op.Gemm || before?.op === Op.GemmInt8) && (before.mode & Activation.Mask) === 0) {
+    if (node.op === Op.Activation && before && PRODUCTS.includes(before.op) && (before.mode & Activation.Mask) === 0) {
       drop(producer.get(first)!)
       const [a, b, bias] = before.operands
       push({ ...before, mode: before.mode | node.mode, operands: [a!, b!, bias!, node.operands[1]!], output: node.output })
@@ -49,6 +49,9 @@ export function fuse(graph: Graph): void {
   }
   graph.nodes = result.filter((node) => node !== DROPPED)
 }
+
+/** What takes an activation of its own. */
+const PRODUCTS: readonly Op[] = [Op.Gemm, Op.GemmInt8, Op.GemmInt4]
 
 const DROPPED: Node = { op: Op.Fill, mode: 0, dims: [], operands: [], floats: [] }
 

@@ -32,7 +32,7 @@ const PACKED = 4096
 export function linear(g: Graph, x: Tensor, w: Tensor, b: Tensor | null, { heads = 0, scale = 1 } = {}): Tensor {
   const [m, k] = [rows(x), width(x)]
   const n = w.shape[0]!
-  if (w.layout === 'panel8') return linearInt8(g, x, w, b, heads)
+  if (w.layout === 'panel8' || w.layout === 'panel4') return linearInt8(g, x, w, b, heads)
   const panel = w.layout === 'panel'
   const blocks = Math.max(heads, 1)
   const y = heads > 0 ? g.value([heads, m, n / heads], 'heads') : g.value([m, n])
@@ -78,7 +78,14 @@ function linearInt8(g: Graph, x: Tensor, w: Tensor, b: Tensor | null, heads: num
   let q = g.nodes.find(({ op, operands }) => op === Op.Quantize && operands[0] === x)?.operands[1]
   if (!q) g.add({ op: Op.Quantize, mode: 0, dims: [m, k], operands: [x, (q = g.value([m, k], 'rows7'))], floats: [] })
   const y = heads > 0 ? g.value([heads, m, n / heads], 'heads') : g.value([m, n])
-  g.add({ op: Op.GemmInt8, mode: 0, dims: [m, n, k, n / Math.max(heads, 1)], operands: [q, w, b, y], floats: [], output: y })
+  g.add({
+    op: w.layout === 'panel4' ? Op.GemmInt4 : Op.GemmInt8,
+    mode: 0,
+    dims: [m, n, k, n / Math.max(heads, 1)],
+    operands: [q, w, b, y],
+    floats: [],
+    output: y,
+  })
   return y
 }
 

@@ -74,6 +74,7 @@ function scratchOf(node: Node, bound: Dims, { gemmScratch }: Tile): number {
   switch (node.op) {
     case Op.Gemm:
     case Op.GemmInt8:
+    case Op.GemmInt4:
     case Op.Bmm:
     case Op.AttentionGrad:
       return gemmScratch

@@ -1,4 +1,4 @@
-import { panel8Words, rows7Words } from './tensor.ts'
+import { panel4Words, panel8Words, rows7Words } from './tensor.ts'
 import { AdamScalar, BmmMode, GemmMode, Op, SquaresRun, TableMode } from '../../assembly/abi.ts'
 
 /** r: read, w: written whole, a: read and written. A `?` after it: may be absent. */
@@ -89,6 +89,11 @@ export const RECORDS: { readonly [code: number]: RecordType } = {
     name: 'gemm_int8',
     operands: ['r', 'r', 'r?', 'w'],
     extents: ([m, n, k, bw]) => [rows7Words(m!, k!), panel8Words(n!, k!), n!, Math.ceil(n! / bw!) * m! * bw!],
+  },
+  [Op.GemmInt4]: {
+    name: 'gemm_int4',
+    operands: ['r', 'r', 'r?', 'w'],
+    extents: ([m, n, k, bw]) => [rows7Words(m!, k!), panel4Words(n!, k!), n!, Math.ceil(n! / bw!) * m! * bw!],
   },
 
   [Op.CrossEntropyGrad]: {

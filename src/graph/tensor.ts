@@ -26,9 +26,10 @@ export interface Dims {
  * - rows: row-major;
  * - heads: [heads][T][d], what attention reads;
  * - panel: a matrix [N][K] as [N/8][K][8], rows padded to 8 with zeros;
- * - panel8: a matrix in 8 bits by rows, and rows7: activations in 7 (assembly/kernels/quantize.ts).
+ * - panel8: a matrix in 8 bits by rows, and rows7: activations in 7 (assembly/kernels/quantize.ts);
+ * - panel4: a matrix in 4 bits by groups of 32 columns (assembly/kernels/int4.ts).
  */
-export type Layout = 'rows' | 'heads' | 'panel' | 'panel8' | 'rows7'
+export type Layout = 'rows' | 'heads' | 'panel' | 'panel8' | 'panel4' | 'rows7'
 
 /**
  * - input: in the arena, written by the host before the plan runs;
@@ -71,6 +72,7 @@ export function dimValue(dim: Dim, dims: Dims): number {
 export function words(tensor: Pick<Tensor, 'shape' | 'layout'>, dims: Dims): number {
   const sizes = tensor.shape.map((dim) => dimValue(dim, dims))
   if (tensor.layout === 'panel8') return panel8Words(sizes[0]!, sizes[1]!)
+  if (tensor.layout === 'panel4') return panel4Words(sizes[0]!, sizes[1]!)
   if (tensor.layout === 'rows7') return rows7Words(sizes[0]!, sizes[1]!)
   if (tensor.layout === 'panel') sizes[0] = Math.ceil(sizes[0]! / 8) * 8
   return sizes.reduce((product, size) => product * size, 1)
@@ -79,6 +81,14 @@ export function words(tensor: Pick<Tensor, 'shape' | 'layout'>, dims: Dims): num
 /** Words of a matrix [N][K] in 8 bits: for each 8 rows their scales and sums, then the integers, K padded to 4. */
 export function panel8Words(n: number, k: number): number {
   return Math.ceil(n / 8) * (16 + 8 * Math.ceil(k / 4))
+}
+
+/** Columns of a matrix in 4 bits that share a scale. */
+export const SPAN = 32
+
+/** Words of a matrix [N][K] in 4 bits: for each 8 rows their totals, then by groups of columns scales and integers. */
+export function panel4Words(n: number, k: number): number {
+  return Math.ceil(n / 8) * (8 + (k / SPAN) * (8 + SPAN))
 }
 
 /** Words of rows in 7 bits: for each its step and its least value, then the integers, K padded to 4. */

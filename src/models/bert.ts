@@ -62,7 +62,7 @@ export class Parameters {
   }
 
   table(name: string, n: number, k: number, layout: 'rows' | 'panel' = 'rows'): Tensor {
-    const held = residentLayout({ name: `${name}.weight`, layout }, this.dtype)
+    const held = residentLayout({ name: `${name}.weight`, layout, shape: [n, k] }, this.dtype)
     return this.g.parameter(`${this.place}${name}.weight`, [n, k], held)
   }
 

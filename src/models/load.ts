@@ -2,6 +2,7 @@ import { Engine, resolveThreads } from '../engine/engine.ts'
 import type { WeightDtype } from '../engine/build.ts'
 import type { Weight } from '../engine/store.ts'
 import { BertletError, checkOptions, expected, Words } from '../errors.ts'
+import { SPAN, type Layout } from '../graph/tensor.ts'
 import type { JsonObject } from '../json.ts'
 import { loadTensors } from '../weights/load.ts'
 import type { Source } from '../weights/source.ts'
@@ -227,7 +228,7 @@ async function stream(
   try {
     const { unexpected, missing } = await loadTensors(
       source,
-      dtype === 'int8' ? specs.map((spec) => ({ ...spec, int8: residentLayout(spec, dtype) === 'panel8' })) : specs,
+      specs.map((spec) => ({ ...spec, span: SPAN, integers: INTEGERS[residentLayout(spec, dtype)] })),
       sink,
       { signal, progress, allowMissing },
     )
@@ -242,6 +243,9 @@ async function stream(
     sink.close()
   }
 }
+
+/** What files may hold in place of floats. */
+const INTEGERS: Partial<Record<Layout, 'I8' | 'I4'>> = { panel8: 'I8', panel4: 'I4' }
 
 export async function readConfig(source: Source, signal?: AbortSignal): Promise<BertConfig> {
   const text = await source.text('config.json', { signal })

@@ -14,9 +14,10 @@ export interface RunOptions {
   readonly threads?: number
   /**
    * What the weights are held in: `f32`, the same as `fp32`, or `int8`, the same as `q8`: a quarter of the memory, quicker, and a little
-   * off; the bits are the same on every engine too. By default what the checkpoint holds: int8 where it is quantised, else f32.
+   * off; or `int4`, the same as `q4`: an eighth where matrices multiply, and further off. The bits are the same on every engine too. By default
+   * what the checkpoint holds, f32 where it is not quantised.
    */
-  readonly dtype?: 'f32' | 'fp32' | 'int8' | 'q8'
+  readonly dtype?: 'f32' | 'fp32' | 'int8' | 'q8' | 'int4' | 'q4'
   /** `exact` (default): the same bits on every engine and machine. `fast`: fused multiply-adds where the engine has them; info() says. */
   readonly precision?: Precision
   /** `sdpa` (default): fused, never stores the scores. `eager`: the plain chain of ops. */
@@ -55,6 +56,8 @@ export const LABEL_OPTIONS: readonly (keyof LabelOptions)[] = ['num_labels', 'id
 
 export const LOAD_OPTIONS: readonly (keyof LoadOptions)[] = [...RUN_OPTIONS, ...LABEL_OPTIONS, ...SOURCE_OPTIONS, 'initialize_missing']
 
+const DTYPES = { f32: 'f32', fp32: 'f32', int8: 'int8', q8: 'int8', int4: 'int4', q4: 'int4' } as const
+
 export interface CheckedOptions {
   readonly budget: number
   readonly attention: AttentionImplementation
@@ -73,13 +76,13 @@ export function checkLoadOptions(options: LoadOptions): CheckedOptions {
 
 export function checkRunOptions(options: RunOptions): CheckedOptions {
   const { dtype, attn_implementation: attention = 'sdpa', budget = defaultBudget(), precision = 'exact', seed = 0 } = options
-  if (dtype !== undefined) oneOf('dtype', dtype, ['f32', 'fp32', 'int8', 'q8'])
+  if (dtype !== undefined) oneOf('dtype', dtype, Object.keys(DTYPES))
   oneOf('precision', precision, ['exact', 'fast'])
   oneOf('attn_implementation', attention, ['sdpa', 'eager'])
   if (!Number.isInteger(budget) || budget < 1) throw expected('budget', 'a whole number of tokens, 1 or more', budget)
   flag('add_pooling_layer', options.add_pooling_layer)
   checkSeed(seed)
-  return { budget, attention, precision, dtype: dtype && (dtype === 'int8' || dtype === 'q8' ? 'int8' : 'f32') }
+  return { budget, attention, precision, dtype: dtype && DTYPES[dtype] }
 }
 
 function flag(name: string, value: unknown): void {

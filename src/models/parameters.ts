@@ -1,5 +1,5 @@
 import type { WeightDtype } from '../engine/build.ts'
-import type { Layout } from '../graph/tensor.ts'
+import { SPAN, type Layout } from '../graph/tensor.ts'
 import type { TrunkLayout } from './bert.ts'
 import type { BertConfig } from './config.ts'
 
@@ -25,10 +25,17 @@ export const WORDS = 'embeddings.word_embeddings.weight'
 /** Heads that score a few labels keep f32: they are small, and what they say is the answer. */
 const LABELS = /^(classifier|qa_outputs|cls\.seq_relationship)\./
 
-/** How a parameter lies in memory. int8 is for matrices that multiply and the word table. */
-export function residentLayout({ name, layout }: Pick<ParameterSpec, 'name' | 'layout'>, dtype: WeightDtype = 'f32'): Layout {
-  if (dtype === 'int8' && (name === WORDS || (layout === 'panel' && !LABELS.test(name)))) return 'panel8'
-  return layout === 'panel' ? 'panel' : 'rows'
+/** What looks up or scores words stays in 8 bits: the one table serves both. */
+const DECODER = 'cls.predictions.decoder.weight'
+
+/** How a parameter lies in memory. Integers are for matrices that multiply and the word table; 4 bits want whole groups of columns. */
+export function residentLayout(
+  { name, layout, shape }: Pick<ParameterSpec, 'name' | 'layout' | 'shape'>,
+  dtype: WeightDtype = 'f32',
+): Layout {
+  const integers = dtype !== 'f32' && (name === WORDS || (layout === 'panel' && !LABELS.test(name)))
+  if (!integers) return layout === 'panel' ? 'panel' : 'rows'
+  return dtype === 'int4' && name !== WORDS && name !== DECODER && shape[1]! % SPAN === 0 ? 'panel4' : 'panel8'
 }
 
 /** The parameters of the trunk, embeddings and encoder, in the order of Hugging Face transformers. */

@@ -16,10 +16,11 @@ export async function resizeVocabulary(loaded: Loaded, vocab_size: number, seed:
       'Dispose of them first, and make them again from the resized model',
     )
   }
-  if (loaded.trunk.dtype === 'int8') {
+  const { dtype = 'f32' } = loaded.trunk
+  if (dtype !== 'f32') {
     throw new BertletError(
       'unsupported',
-      'resizeTokenEmbeddings: expected weights in f32, got int8',
+      `resizeTokenEmbeddings: expected weights in f32, got ${dtype}`,
       'Load with dtype f32, resize, save, and quantise that',
     )
   }

@@ -1,13 +1,14 @@
 // Writing a checkpoint folder that Hugging Face transformers loads unchanged.
 import { currentRuntime } from '../engine/engine.ts'
 import { expected } from '../errors.ts'
-import { scaleName } from '../weights/load.ts'
+import { SPAN } from '../graph/tensor.ts'
+import { packedName, scaleName, shapeName } from '../weights/load.ts'
 import { toHuggingFace } from '../weights/names.ts'
 import { writeSafetensors, type TensorToWrite } from '../weights/safetensors.ts'
 import type { Sink } from '../weights/sink.ts'
 import type { Loaded, PlacedSpec } from './load.ts'
 import { WORDS } from './parameters.ts'
-import { int8Fields, withoutQuantization } from './quantization.ts'
+import { quantizationFields, withoutQuantization } from './quantization.ts'
 
 /** A folder's path, or whatever takes files. */
 export type Target = string | Sink
@@ -18,7 +19,7 @@ export function openSink(to: Target): Sink {
   throw expected('savePretrained', 'the path of a folder, or an object with write(name, pieces)', to)
 }
 
-/** config.json and model.safetensors, under Hugging Face's names: F32, or int8 as compressed-tensors has it. */
+/** config.json and model.safetensors, under Hugging Face's names: F32, or integers as compressed-tensors has them. */
 export async function saveModel(loaded: Loaded, architecture: string, to: Target): Promise<void> {
   const sink = openSink(to)
   const { head, config, engine, specs } = loaded
@@ -28,7 +29,11 @@ export async function saveModel(loaded: Loaded, architecture: string, to: Target
   )
   // `torch_dtype` is the older name: one must not contradict the other.
   const { torch_dtype: _, ...fields } = withoutQuantization(config.toJSON())
-  const quantized = loaded.trunk.dtype === 'int8' ? int8Fields(floatModules(loaded)) : {}
+  const int4 = loaded.trunk.dtype === 'int4'
+  const quantized =
+    loaded.trunk.dtype && loaded.trunk.dtype !== 'f32'
+      ? quantizationFields(modules(loaded, 'panel'), int4 ? modules(loaded, 'panel8') : undefined)
+      : {}
   const text = `${JSON.stringify({ ...fields, architectures: [architecture], dtype: 'float32', ...quantized }, null, 2)}\n`
   await engine.exclusively(async () => {
     await sink.write('config.json', [new TextEncoder().encode(text)])
@@ -38,25 +43,34 @@ export async function saveModel(loaded: Loaded, architecture: string, to: Target
 
 /** A parameter as a file has it: its values, or integers and their scales. */
 function tensorsOf({ engine: { store } }: Loaded, { held, shape }: PlacedSpec, name: string): TensorToWrite[] {
-  if (store.get(held).layout !== 'panel8') {
+  const { layout } = store.get(held)
+  const [n, k] = shape as [number, number]
+  if (layout === 'panel4') {
+    return [
+      { name: packedName(name), dtype: 'I32', shape: [n, k / 8], data: () => store.readInt4(held).packed },
+      { name: scaleName(name), dtype: 'F32', shape: [n, k / SPAN], data: () => new Uint8Array(store.readInt4(held).scales.buffer) },
+      { name: shapeName(name), dtype: 'I64', shape: [2], data: () => new Uint8Array(BigInt64Array.of(BigInt(n), BigInt(k)).buffer) },
+    ]
+  }
+  if (layout !== 'panel8') {
     return [{ name, dtype: 'F32', shape, data: () => new Uint8Array(store.read(held).buffer) }]
   }
   return [
     { name, dtype: 'I8', shape, data: () => new Uint8Array(store.readInt8(held).integers.buffer) },
-    { name: scaleName(name), dtype: 'F32', shape: [shape[0]!, 1], data: () => new Uint8Array(store.readInt8(held).scales.buffer) },
+    { name: scaleName(name), dtype: 'F32', shape: [n, 1], data: () => new Uint8Array(store.readInt8(held).scales.buffer) },
   ]
 }
 
 /** Hugging Face ties no decoder to words in integers: it wants both. */
 function decoderOf({ head, config, trunk }: Loaded, { name }: PlacedSpec): string[] {
-  const both = trunk.dtype === 'int8' && head.decodes && config.tie_word_embeddings && name === WORDS
+  const both = trunk.dtype !== undefined && trunk.dtype !== 'f32' && head.decodes && config.tie_word_embeddings && name === WORDS
   return both ? ['cls.predictions.decoder.weight'] : []
 }
 
-/** Matrices that stay float, as modules. */
-const floatModules = ({ specs, engine: { store } }: Loaded): string[] =>
+/** Matrices that multiply and lie so, as modules. */
+const modules = ({ specs, engine: { store } }: Loaded, wanted: 'panel' | 'panel8'): string[] =>
   specs
-    .filter(({ layout, held }) => layout === 'panel' && store.get(held).layout === 'panel')
+    .filter(({ layout, held, name }) => layout === 'panel' && name !== WORDS && store.get(held).layout === wanted)
     .map(({ name }) => name.replace(/\.weight$/, ''))
 
 /** What has files of its own to save: a tokenizer. */

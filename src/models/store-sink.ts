@@ -48,9 +48,17 @@ export class StoreSink implements WeightSink {
     const [, weight] = [...this.weights!].find(([each]) => name === scaleName(each))!
     const { store } = this.engine
     const values = store.floats(FILE_TYPES[dtype], bytes.byteOffset, bytes.length / (dtype === 'F32' ? 4 : 2))
-    values.forEach((value, row) => {
+    const several = Math.max(1, values.length / weight.shape[0]!)
+    values.forEach((value, i) => {
+      const group = several > 1 ? `, group ${i % several}` : ''
       if (!(value > 0 && value < Infinity))
-        throw expected(`tensor ${name}: the scale of row ${row}`, 'a finite number above 0', value, undefined, 'invalid_file')
+        throw expected(
+          `tensor ${name}: the scale of row ${Math.floor(i / several)}${group}`,
+          'a finite number above 0',
+          value,
+          undefined,
+          'invalid_file',
+        )
     })
     store.writeScales(weight, values)
   }
@@ -61,4 +69,10 @@ export class StoreSink implements WeightSink {
   }
 }
 
-const FILE_TYPES: Readonly<Record<RowDtype, FileType>> = { F32: FileType.F32, F16: FileType.F16, BF16: FileType.BF16, I8: FileType.I8 }
+const FILE_TYPES: Readonly<Record<RowDtype, FileType>> = {
+  F32: FileType.F32,
+  F16: FileType.F16,
+  BF16: FileType.BF16,
+  I8: FileType.I8,
+  I4: FileType.I4,
+}

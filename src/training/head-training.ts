@@ -98,10 +98,11 @@ export class HeadTraining {
     this.adamW = adamWDefaults(options)
     this.memory = memoryDefaults(options)
     this.loaded = model.loaded
-    if (this.loaded.trunk.dtype === 'int8') {
+    const { dtype = 'f32' } = this.loaded.trunk
+    if (dtype !== 'f32') {
       throw new BertletError(
         'unsupported',
-        'training: expected weights in f32, got int8, which are frozen',
+        `training: expected weights in f32, got ${dtype}, which are frozen`,
         'Load the model with dtype f32',
       )
     }

@@ -6,11 +6,15 @@ import { progressed, type Tell } from './progress.ts'
 import type { Source } from './source.ts'
 
 export type FloatDtype = 'F32' | 'F16' | 'BF16'
-/** I8: integers, whose scales come under the name with `_scale` behind it. */
-export type RowDtype = FloatDtype | 'I8'
+/** I8, and I4, two a byte: integers, whose scales come under the name with `_scale` behind it. */
+export type RowDtype = FloatDtype | 'I8' | 'I4'
 
 /** What a quantised weight's scales are called. */
 export const scaleName = (weight: string): string => `${weight}_scale`
+
+/** What integers of 4 bits are called, eight in each I32; `_shape` tells again what they are. */
+export const packedName = (weight: string): string => `${weight}_packed`
+export const shapeName = (weight: string): string => `${weight}_shape`
 
 /** Takes the tensors' rows, in the order of the file. Nothing is called before every tensor has been checked. */
 export interface WeightSink {
@@ -30,8 +34,10 @@ export interface WantedTensor extends WantedName {
   readonly shape: readonly number[]
   /** Why it has that shape, for messages. */
   readonly why?: string
-  /** It may be of integers, with a scale for each row or one for all. */
-  readonly int8?: boolean
+  /** It may be of integers: I8 with a scale for each row or one for all, I4 with scales for as many whole spans of columns each. */
+  readonly integers?: 'I8' | 'I4' | undefined
+  /** Columns that share a scale, at least. */
+  readonly span?: number
 }
 
 export interface TensorLoadOptions {
@@ -64,7 +70,8 @@ const AHEAD = 12
 const ALIGN = 4
 
 /** A wanted tensor and where it lies. */
-interface Found extends TensorInfo {
+interface Found extends Omit<TensorInfo, 'dtype'> {
+  readonly dtype: TensorInfo['dtype'] | 'I4'
   readonly from: WeightsFile
 }
 
@@ -98,7 +105,7 @@ export async function loadTensors(
   signal?.throwIfAborted()
   const files = await openWeights(source, { signal })
   try {
-    const tensors = files.flatMap((from) => [...from.header.tensors.values()].map((info): Found => ({ ...info, from })))
+    const tensors = unpacked(files.flatMap((from) => [...from.header.tensors.values()].map((info): Found => ({ ...info, from }))))
     const { found, missing, unexpected } = withScales(matchNames(tensors, [...wanted, ...wanted.flatMap(scaleOf)], prefix), tensors, wanted)
     if (missing.length > 0 && !allowMissing) throw missingTensors(source, missing, found.size)
     checkFit(wanted, found)
@@ -125,17 +132,17 @@ function missingTensors(source: Source, missing: readonly string[], found: numbe
 }
 
 function checkFit(wanted: readonly WantedTensor[], found: ReadonlyMap<string, Found>): void {
-  for (const { name, shape, why = 'as config.json says', int8 = false } of wanted) {
+  for (const { name, shape, why = 'as config.json says', integers } of wanted) {
     const tensor = found.get(name)
     if (tensor === undefined) continue
     const subject = subjectOf(tensor)
-    if (!isFloat(tensor.dtype) && !(int8 && tensor.dtype === 'I8')) {
+    if (!isFloat(tensor.dtype) && tensor.dtype !== integers) {
       throw expected(
         subject,
         'dtype F32, F16 or BF16',
         new Words(tensor.dtype),
-        tensor.dtype === 'I8'
-          ? 'Load it with dtype int8, with the config.json that says how it was quantised'
+        tensor.dtype === 'I8' || tensor.dtype === 'I4'
+          ? `Load it with dtype int${tensor.dtype.slice(1)}, with the config.json that says how it was quantised`
           : 'Export the checkpoint with one of these dtypes',
         'invalid_file',
       )
@@ -153,37 +160,55 @@ function checkFit(wanted: readonly WantedTensor[], found: ReadonlyMap<string, Fo
   }
 }
 
-const subjectOf = ({ from, name }: Found): string => `${from.file}: tensor ${name}`
+const subjectOf = ({ from, name, dtype }: Found): string => `${from.file}: tensor ${dtype === 'I4' ? packedName(name) : name}`
+
+/** Tensors of packed integers as the tensors that they stand for: eight columns are in each I32. */
+function unpacked(tensors: readonly Found[]): Found[] {
+  const ending = /\.weight_packed$/
+  const packed = new Set(tensors.filter(({ name }) => ending.test(name)).map(({ name }) => name.replace(ending, '.weight')))
+  return tensors.flatMap((tensor) => {
+    const { name, dtype, shape } = tensor
+    if (packed.has(name.replace(/_shape$/, ''))) return name.endsWith('_shape') ? [] : [tensor]
+    if (!ending.test(name) || dtype !== 'I32') return [tensor]
+    return [{ ...tensor, name: name.replace(ending, '.weight'), dtype: 'I4', shape: [...shape.slice(0, -1), shape.at(-1)! * 8] }]
+  })
+}
 
 /** The scales that a weight may have, looked for beside it. */
-function scaleOf({ name, aliases = [], int8 }: WantedTensor): WantedName[] {
-  return int8 ? [{ name: scaleName(name), aliases: aliases.map(scaleName) }] : []
+function scaleOf({ name, aliases = [], integers }: WantedTensor): WantedName[] {
+  return integers ? [{ name: scaleName(name), aliases: aliases.map(scaleName) }] : []
 }
 
 /** Keeps the scales of integers, which must fit, and takes others out. */
 function withScales(matched: Matched<Found>, tensors: readonly Found[], wanted: readonly WantedTensor[]): Matched<Found> {
   const found = new Map(matched.found)
   const unexpected = [...matched.unexpected]
-  for (const { name, shape, int8 } of wanted) {
-    if (!int8) continue
+  for (const { name, shape, integers, span = 1 } of wanted) {
+    if (!integers) continue
     const [weight, scale] = [found.get(name), found.get(scaleName(name))]
-    if (weight?.dtype !== 'I8') {
+    if (weight === undefined || isFloat(weight.dtype)) {
       if (scale) unexpected.push(scale.name)
       found.delete(scaleName(name))
       continue
     }
     const subject = `${weight.from.file}: tensor ${scaleName(weight.name)}`
-    const rows = shape[0]!
-    const wish = `[${rows}, 1] or [1], a scale for each row or one for all`
+    const [rows, k] = shape as [number, number]
+    const several = integers === 'I4' ? `, or [${rows}, ${k / span}] or fewer, each for whole groups of ${span} columns` : ''
+    const wish = `[${rows}, 1] or [1], a scale for each row or one for all${several}`
     if (scale === undefined) throw expected(subject, `scales of shape ${wish}`, new Words('no such tensor'), AGAIN, 'invalid_file')
     if (!isFloat(scale.dtype)) throw expected(subject, 'dtype F32, F16 or BF16', new Words(scale.dtype), AGAIN, 'invalid_file')
     const sizes = scale.shape.join(', ')
-    if (sizes !== `${rows}, 1` && sizes !== `${rows}` && sizes !== '1') {
+    const groups = integers === 'I4' && scale.shape.length === 2 && scale.shape[0] === rows ? scale.shape[1]! : 1
+    if (!(sizes === `${rows}, ${groups}` && k % (groups * span) === 0) && sizes !== `${rows}, 1` && sizes !== `${rows}` && sizes !== '1') {
       throw expected(subject, `shape ${wish}`, new Words(`[${sizes}]`), AGAIN, 'invalid_file')
     }
-    const zero = tensors.find((tensor) => tensor.name === weight.name.replace(/weight$/, 'weight_zero_point'))
-    if (zero)
-      throw expected(subjectOf(zero), 'no zero points: only symmetric weights are read', new Words(zero.dtype), AGAIN, 'unsupported')
+    for (const [ending, wish] of [
+      ['weight_zero_point', 'no zero points: only symmetric weights are read'],
+      ['weight_g_idx', 'no order of groups: only columns in their own order are read'],
+    ] as const) {
+      const odd = tensors.find((tensor) => tensor.name === weight.name.replace(/weight$/, ending))
+      if (odd) throw expected(subjectOf(odd), wish, new Words(odd.dtype), AGAIN, 'unsupported')
+    }
   }
   return { found, missing: matched.missing.filter((name) => wanted.some((spec) => spec.name === name)), unexpected }
 }

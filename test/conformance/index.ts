@@ -3,10 +3,11 @@ import { same, type ConformanceCase } from './case.ts'
 import { HEAD_BEHAVIOUR, HEADS_EQUAL_PYTORCH } from './heads.ts'
 import { LOSS_CASES } from './losses.ts'
 import { MODEL_CASES } from './models.ts'
+import { PACKED } from './packed.ts'
 import { PIPELINE_BEHAVIOUR } from './pipeline-behaviour.ts'
 import { PIPELINE_CASES } from './pipelines.ts'
 import { QUANTIZED } from './quantized.ts'
-import { GOLDEN_HASH, INT8_HASH, outputHash, REPRODUCIBLE_CASES } from './reproducible.ts'
+import { GOLDEN_HASH, INT4_HASH, INT8_HASH, outputHash, REPRODUCIBLE_CASES } from './reproducible.ts'
 import { SAVED } from './saved.ts'
 import { TOKENIZER_CASES } from './tokenizer.ts'
 import { SOURCE_CASES } from './sources.ts'
@@ -24,6 +25,7 @@ export const CONFORMANCE: Readonly<Record<string, readonly ConformanceCase[]>> =
   models: MODEL_CASES,
   'what is saved': SAVED,
   'int8 checkpoints': QUANTIZED,
+  'int4 checkpoints': PACKED,
   'the same bits': Object.entries(REPRODUCIBLE_CASES).map(([name, options]) => ({
     name,
     run: async () => same(await outputHash(options), GOLDEN_HASH, 'hash of the outputs'),
@@ -31,6 +33,10 @@ export const CONFORMANCE: Readonly<Record<string, readonly ConformanceCase[]>> =
   'the same bits, int8': Object.entries(REPRODUCIBLE_CASES).map(([name, options]) => ({
     name,
     run: async () => same(await outputHash({ ...options, dtype: 'int8' }), INT8_HASH, 'hash of the outputs'),
+  })),
+  'the same bits, int4': Object.entries(REPRODUCIBLE_CASES).map(([name, options]) => ({
+    name,
+    run: async () => same(await outputHash({ ...options, dtype: 'int4' }), INT4_HASH, 'hash of the outputs'),
   })),
   'the same bits after training': Object.entries(TRAINED_CASES).map(([name, options]) => ({
     name,

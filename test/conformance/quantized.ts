@@ -9,17 +9,17 @@ import { save } from './saved.ts'
 
 const HERE = { threads: 0 } as const
 const SIZES = { hidden_size: 52, num_attention_heads: 4, intermediate_size: 101 }
-const inputs = rectangle(sequences(4, { seed: 21 }))
+export const inputs = rectangle(sequences(4, { seed: 21 }))
 
-type Files = Record<string, Uint8Array<ArrayBuffer>>
+export type Files = Record<string, Uint8Array<ArrayBuffer>>
 type Config = Record<string, unknown> & { quantization_config: Record<string, unknown> & { config_groups: Record<string, object> } }
 
-const configOf = (files: Files): Config => JSON.parse(new TextDecoder().decode(files['config.json'])) as Config
-const json = (value: unknown): Uint8Array<ArrayBuffer> => new TextEncoder().encode(JSON.stringify(value))
+export const configOf = (files: Files): Config => JSON.parse(new TextDecoder().decode(files['config.json'])) as Config
+export const json = (value: unknown): Uint8Array<ArrayBuffer> => new TextEncoder().encode(JSON.stringify(value))
 
 /** The files of a quantised BertModel. */
-async function quantized(): Promise<Files> {
-  const model = await BertModel.fromPretrained(memorySource(checkpoint(SIZES), 'float'), { ...HERE, dtype: 'int8' })
+export async function quantized(sizes = SIZES, dtype: 'int8' | 'int4' = 'int8'): Promise<Files> {
+  const model = await BertModel.fromPretrained(memorySource(checkpoint(sizes), 'float'), { ...HERE, dtype })
   try {
     return await save(model)
   } finally {
@@ -27,7 +27,7 @@ async function quantized(): Promise<Files> {
   }
 }
 
-async function outputOf(source: Source, options: object = {}): Promise<number[]> {
+export async function outputOf(source: Source, options: object = {}): Promise<number[]> {
   const model = await BertModel.fromPretrained(source, { ...HERE, ...options })
   try {
     return [...(await model(inputs)).pooler_output!.data]
@@ -36,14 +36,14 @@ async function outputOf(source: Source, options: object = {}): Promise<number[]>
   }
 }
 
-interface Part {
+export interface Part {
   dtype: Dtype
   shape: number[]
   data: Uint8Array<ArrayBuffer>
 }
 
 /** The files with some tensors changed, added or, where a change gives undefined, left out. */
-async function changed(files: Files, change: (parts: Map<string, Part>) => void): Promise<Files> {
+export async function changed(files: Files, change: (parts: Map<string, Part>) => void): Promise<Files> {
   const file = files['model.safetensors']!
   const length = new DataView(file.buffer).getUint32(0, true)
   const header = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length))) as Record<string, Part & { data_offsets: number[] }>
@@ -101,9 +101,14 @@ const damage: readonly Damage[] = [
 
 const misconfigured: readonly [name: string, change: (config: Config) => void, message: RegExp][] = [
   [
-    'packed',
+    'another format',
+    (c) => void Object.assign(c.quantization_config.config_groups.group_0!, { format: 'marlin-24' }),
+    /group_0\.format: expected one of int-quantized, naive-quantized, pack-quantized, got "marlin-24"/,
+  ],
+  [
+    'eight bits packed',
     (c) => void Object.assign(c.quantization_config.config_groups.group_0!, { format: 'pack-quantized' }),
-    /group_0\.format: expected one of int-quantized, naive-quantized, got "pack-quantized"/,
+    /group_0\.weights\.num_bits: expected 4, with pack-quantized, got 8/,
   ],
   [
     'another method',
@@ -120,7 +125,7 @@ const misconfigured: readonly [name: string, change: (config: Config) => void, m
   [
     'four bits',
     (c) => void Object.assign((c.quantization_config.config_groups.group_0 as { weights: object }).weights, { num_bits: 4 }),
-    /weights\.num_bits: expected 8, got 4/,
+    /weights\.num_bits: expected 8, with int-quantized, got 4/,
   ],
   [
     'groups of columns',
