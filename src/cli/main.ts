@@ -98,7 +98,7 @@ function createProgram(signal: AbortSignal): Command {
 
   const exported = command('export', 'a model as a folder to host, for pages and isolates')
   exported.argument('<output>', 'the folder it goes to, such as public/model')
-  filesOptions(exported).addOption(new Option('--dtype <dtype>', 'what matrices are held in (default: as they are)').choices(['int8']))
+  filesOptions(exported).addOption(new Option('--dtype <dtype>', 'what matrices are held in (default: as they are)').choices(['int8', 'int4']))
   jsonOption(exported)
   exported.action(async (output: string, options: ExportOptions) => (await import('./export.ts')).exportModel(output, options, signal))
 

@@ -41,7 +41,7 @@ export function filesOptions(command: Command): Command {
 export function modelOptions(command: Command): Command {
   return filesOptions(command)
     .option('--threads <n>', 'compute workers; 0 computes on the calling thread (default: one per core)', wholeFrom(0))
-    .option('--dtype <dtype>', 'what weights are held and computed in: f32, int8 (default: what the checkpoint holds)')
+    .option('--dtype <dtype>', 'what weights are held and computed in: f32, int8, int4 (default: what the checkpoint holds)')
 }
 
 /** And with fused multiply-adds, for commands that compute long. */
