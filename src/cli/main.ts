@@ -88,7 +88,7 @@ function createProgram(signal: AbortSignal): Command {
   jsonOption(modelOptions(info))
   info.action(async (model: string | undefined, options: InfoOptions) => (await import('./info.ts')).info(model, options, signal))
 
-  const quantize = command('quantize', 'a checkpoint with its matrices in 8 bits, in the layout of compressed-tensors')
+  const quantize = command('quantize', 'a checkpoint with its matrices in 8 or 4 bits, in the layout of compressed-tensors')
   quantize.argument('<model>', 'a folder, npm package, address or hub id').argument('<output>', 'the folder it goes to')
   quantize.addOption(new Option('--dtype <dtype>', 'what matrices are held in').choices(['int8', 'int4']).default('int8'))
   jsonOption(quantize)
@@ -98,7 +98,9 @@ function createProgram(signal: AbortSignal): Command {
 
   const exported = command('export', 'a model as a folder to host, for pages and isolates')
   exported.argument('<output>', 'the folder it goes to, such as public/model')
-  filesOptions(exported).addOption(new Option('--dtype <dtype>', 'what matrices are held in (default: as they are)').choices(['int8', 'int4']))
+  filesOptions(exported).addOption(
+    new Option('--dtype <dtype>', 'what matrices are held in (default: as they are)').choices(['int8', 'int4']),
+  )
   jsonOption(exported)
   exported.action(async (output: string, options: ExportOptions) => (await import('./export.ts')).exportModel(output, options, signal))
 
