@@ -55,7 +55,6 @@ const isShared = (code: Code): boolean => code instanceof Uint8Array && typeof S
 export const emptyMemory = (code: Code): WebAssembly.Memory =>
   new WebAssembly.Memory({ initial: 1, maximum: MAX_BYTES / PAGE, shared: isShared(code) })
 
-/** Whether this engine knows every instruction of the kernels. */
 /** Whether the engine runs it; a platform that compiles beforehand leaves out what it cannot. */
 export const isValid = (code: Code | undefined): code is Code =>
   code instanceof Uint8Array ? WebAssembly.validate(code) : code !== undefined

@@ -61,6 +61,9 @@ export type Bundler = keyof typeof BUNDLERS
 
 const POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; img-src data:"
 
+/** Those that put no worker beside their output: a policy that forbids blobs needs the package's own there, as the README says. */
+const WITHOUT_WORKER: readonly Bundler[] = ['esbuild', 'rollup']
+
 /** How the application is served. */
 export const SERVED = {
   isolated: { headers: ISOLATED, base: '/' },
@@ -115,6 +118,8 @@ export async function tryBundler(folder: string, name: Bundler, how: keyof typeo
   )
   const { headers, base } = SERVED[how]
   await BUNDLERS[name](app, base)
+  if (WITHOUT_WORKER.includes(name))
+    await cp(path.join(folder, 'node_modules/bertlet/dist/worker.web.js'), path.join(app, 'out/worker.web.js'))
   await putModel(path.join(app, 'out/model'))
   const site = await serve(path.join(app, 'out'), headers, base)
   try {
