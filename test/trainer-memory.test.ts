@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { BertForSequenceClassification, Tokenizer, type AnyModel } from '../src/index.node.ts'
 import { createPretrainingData, HeadTraining, memoryFolder, Trainer, type Feature, type TrainingArgumentsOptions } from '../src/training.ts'
+import { Batches } from '../src/training/batches.ts'
 import { epochOrder, toDataset, type Dataset } from '../src/training/dataset.ts'
 import { largestBatches } from '../src/training/largest.ts'
 import { memorySource } from '../src/weights/source.ts'
@@ -119,7 +120,8 @@ it('a training that fits takes all of its memory before the first step', async (
 describe('the largest batches', () => {
   it('are those of the steps that are made, in the order of the seed', async () => {
     const dataset = toDataset('train_dataset', features)
-    const cut = { seed: SEED, steps: 10, examples: 4, size: 2, budget: 1024 }
+    const batches = new Batches(features.length, { seed: SEED, size: 2, parts: 2 }, undefined)
+    const cut = { batches, steps: 10, budget: 1024 }
     const at = async (more: object) =>
       (await largestBatches(dataset, { ...cut, ...more }, undefined)).map(({ step, epoch }) => [step, epoch])
     expect(await at({})).toContainEqual([10, 0])

@@ -119,14 +119,14 @@ function column(name: string, value: Column, rows: number, limit: number): Int32
   return Int32Array.from(list(name, value, rows), (x, row) => label(`${name}[${row}]`, x, limit))
 }
 
-/** Columns of the caller's rectangle to tokens counted from their row's first; as transformers, beyond the rectangle does not count, and below 0 is 0. */
+/** Columns of the caller's rectangle to tokens counted from their row's first; as transformers, what is beyond does not count, and below 0 is 0. */
 function positions(name: string, value: Column, batch: PackedBatch): Int32Array {
   return Int32Array.from(list(name, value, batch.rows), (wanted, row) => {
     if (!Number.isInteger(wanted)) throw expected(`${name}[${row}]`, 'a column', wanted)
     if (wanted >= batch.columns) return IGNORED
     const place = batch.column.subarray(batch.offsets[row], batch.offsets[row + 1]).indexOf(Math.max(wanted, 0))
-    if (place < 0) throw expected(`${name}[${row}]`, 'a position that attention_mask keeps', wanted)
-    return place
+    // What the mask removes is beyond the row, as it would be if the row were alone.
+    return place < 0 ? IGNORED : place
   })
 }
 

@@ -10,6 +10,11 @@ export interface TrainingArgumentsOptions {
   readonly output_dir?: string | Folder
   /** 8: examples of a part of a step. Padding costs nothing, and memory is bounded by the model's `budget`, so parts need not be small. */
   readonly per_device_train_batch_size?: number
+  /**
+   * None. A part of a step takes examples, in the order of the seed, while their real tokens together are no more than this; one that has more is a part
+   * by itself. per_device_train_batch_size, if given, is the most examples of a part.
+   */
+  readonly max_tokens_per_batch?: number
   /** 8. */
   readonly per_device_eval_batch_size?: number
   /** 1: parts of a step. */
@@ -71,6 +76,7 @@ export interface TrainingArgumentsOptions {
   readonly seed?: number
 }
 
+const MOST_EXAMPLES = 1 << 20
 const STRATEGIES = ['no', 'steps', 'epoch']
 const FALLBACK = {
   per_device_train_batch_size: 8,
@@ -107,10 +113,11 @@ const KNOWN: readonly string[] = [
   'metric_for_best_model',
   'greater_is_better',
   'max_memory',
+  'max_tokens_per_batch',
 ]
 
 /** What may be left out even so. */
-type Open = 'output_dir' | 'save_total_limit' | 'metric_for_best_model' | 'greater_is_better' | 'max_memory'
+type Open = 'output_dir' | 'save_total_limit' | 'metric_for_best_model' | 'greater_is_better' | 'max_memory' | 'max_tokens_per_batch'
 type Settled = Required<Omit<TrainingArgumentsOptions, Open>> & Pick<TrainingArgumentsOptions, Open>
 
 /**
@@ -125,13 +132,16 @@ export interface TrainingArguments extends Settled {
   metric_for_best_model?: string
   greater_is_better?: boolean
   max_memory?: number
+  max_tokens_per_batch?: number
 }
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging
 export class TrainingArguments {
   constructor(options: TrainingArgumentsOptions = {}) {
     checkOptions('TrainingArguments', options, KNOWN)
     const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
-    Object.assign(this, FALLBACK, given)
+    // Tokens alone bound a part when they are what was asked for.
+    const most = given.max_tokens_per_batch === undefined ? {} : { per_device_train_batch_size: MOST_EXAMPLES }
+    Object.assign(this, FALLBACK, most, given)
     this.eval_steps = options.eval_steps ?? this.logging_steps
     this.save_strategy = options.save_strategy ?? (options.output_dir === undefined ? 'no' : 'steps')
     if (this.load_best_model_at_end) this.metric_for_best_model ??= 'loss'
@@ -157,7 +167,8 @@ function check(args: TrainingArguments): void {
     throw expected(name, `one of ${known.join(', ')}`, value, near && `Did you mean ${near}?`)
   }
   for (const name of ['per_device_train_batch_size', 'per_device_eval_batch_size', 'gradient_accumulation_steps'] as const)
-    whole(name, 1, 1 << 20)
+    whole(name, 1, MOST_EXAMPLES)
+  if (args.max_tokens_per_batch !== undefined) whole('max_tokens_per_batch')
   for (const name of ['logging_steps', 'eval_steps', 'save_steps'] as const) whole(name)
   if (args.save_total_limit !== undefined) whole('save_total_limit')
   whole('seed', 0, Number.MAX_SAFE_INTEGER)

@@ -1,7 +1,8 @@
 // The batches that take the most memory. The order of examples is that of the seed, so they are known before the first step, and what does not fit
 // is told then and not hours later.
 import { chunks } from '../models/batch.ts'
-import { epochOrder, type Dataset } from './dataset.ts'
+import type { Batches } from './batches.ts'
+import type { Dataset } from './dataset.ts'
 import { turn } from './turn.ts'
 
 /** A part of a step. */
@@ -14,11 +15,8 @@ export interface Batch {
 
 /** How a training is cut. */
 export interface Cut {
-  readonly seed: number
+  readonly batches: Batches
   readonly steps: number
-  /** Examples of a step, and of each of its parts. */
-  readonly examples: number
-  readonly size: number
   /** Tokens that run together. */
   readonly budget: number
 }
@@ -34,31 +32,23 @@ const PAUSE = 1 << 16
 /** For each measure a batch with the chunk in which it is the most; nothing of a data set that does not tell its sizes. */
 export async function largestBatches<F>(
   dataset: Dataset<F>,
-  { seed, steps, examples, size, budget }: Cut,
+  { batches, steps, budget }: Cut,
   signal: AbortSignal | undefined,
 ): Promise<Batch[]> {
   if (dataset.size === undefined) return []
   const { length } = dataset
   const [tokens, labelled] = [new Int32Array(length), new Int32Array(length)]
   for (let i = 0; i < length; i++) ({ tokens: tokens[i], labelled: labelled[i] = 0 } = dataset.size(i))
-  const [offsets, selected] = [new Int32Array(size + 1), new Int32Array(size + 1)]
   const most = MEASURES.map(() => -1)
   const found: Batch[] = []
   let seen = 0
   for (let epoch = 0, step = 0; step < steps && (epoch === 0 || seen < FAR); epoch++) {
     if (Math.floor(seen / PAUSE) < Math.floor((seen += length) / PAUSE)) await turn(signal)
-    const order = epochOrder(length, seed, epoch)
-    for (let first = 0; first < length && step < steps; first += examples) {
-      step++
-      const last = Math.min(first + examples, length)
-      for (let at = first; at < last; at += size) {
-        const indices = order.subarray(at, Math.min(at + size, last))
-        indices.forEach((index, i) => {
-          offsets[i + 1] = offsets[i]! + tokens[index]!
-          selected[i + 1] = selected[i]! + labelled[index]!
-        })
-        const own = { offsets: offsets.subarray(0, indices.length + 1) }
-        for (const { dims } of chunks(own, budget, { selection: { offsets: selected, tokens: selected } })) {
+    for (const parts of batches.steps(epoch)) {
+      if (step++ === steps) break
+      for (const indices of parts) {
+        const [offsets, selected] = [sums(indices, tokens), sums(indices, labelled)]
+        for (const { dims } of chunks({ offsets }, budget, { selection: { offsets: selected, tokens: selected } })) {
           MEASURES.forEach((name, i) => {
             if (dims[name] <= most[i]!) return
             most[i] = dims[name]
@@ -69,4 +59,11 @@ export async function largestBatches<F>(
     }
   }
   return [...new Set(found)]
+}
+
+/** Running sums of the values at `indices`, from 0. */
+function sums(indices: Uint32Array, values: Int32Array): Int32Array {
+  const out = new Int32Array(indices.length + 1)
+  indices.forEach((index, i) => (out[i + 1] = out[i]! + values[index]!))
+  return out
 }

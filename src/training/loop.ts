@@ -13,7 +13,8 @@ import {
   type TrainerControl,
   type TrainerState,
 } from './callbacks.ts'
-import { epochOrder, pick, type DataCollator, type Dataset } from './dataset.ts'
+import { Batches, type Step } from './batches.ts'
+import { pick, type DataCollator, type Dataset } from './dataset.ts'
 import { countTokens } from './evaluation.ts'
 import { Checkpoints } from './checkpoint.ts'
 import { HeadTraining, type TrainingInputs } from './head-training.ts'
@@ -72,8 +73,7 @@ export class TrainingLoop<F> {
   private readonly training: HeadTraining
   private readonly log: Log
   private readonly checkpoints: Checkpoints | undefined
-  private readonly stepsPerEpoch: number
-  private readonly batch: number
+  private readonly batches: Batches
   private readonly warmup: number
   private readonly state: TrainerState
   private readonly position: Position = { epoch: 0, step: 0, loss_sum: 0, total_loss: 0, logged_step: 0 }
@@ -86,21 +86,27 @@ export class TrainingLoop<F> {
   }
   private last: CallbackInfo['step']
   private tokens = 0
+  private samples = 0
   private since = 0
   private signal: AbortSignal | undefined
 
   constructor(private readonly parts: LoopParts<F>) {
     const { model, args, dataset, folder, trainable } = parts
-    this.batch = args.per_device_train_batch_size * args.gradient_accumulation_steps
-    this.stepsPerEpoch = Math.ceil(dataset.length / this.batch)
-    const max_steps = args.max_steps > 0 ? args.max_steps : Math.ceil(args.num_train_epochs * this.stepsPerEpoch)
+    const cut = {
+      seed: args.seed,
+      size: args.per_device_train_batch_size,
+      parts: args.gradient_accumulation_steps,
+      ...(args.max_tokens_per_batch !== undefined && { tokens: args.max_tokens_per_batch }),
+    }
+    this.batches = new Batches(dataset.length, cut, dataset.size?.bind(dataset))
+    const max_steps = args.max_steps > 0 ? args.max_steps : this.batches.count(args.num_train_epochs)
     const { warmup_steps: steps, warmup_ratio } = args
     this.warmup = steps >= 1 ? steps : Math.ceil(max_steps * (steps > 0 ? steps : warmup_ratio))
     this.state = {
       global_step: 0,
       epoch: 0,
       max_steps,
-      num_train_epochs: args.max_steps > 0 ? Math.ceil(max_steps / this.stepsPerEpoch) : args.num_train_epochs,
+      num_train_epochs: args.max_steps > 0 ? Math.ceil(max_steps / this.batches.steps(0).length) : args.num_train_epochs,
       num_input_tokens_seen: 0,
       log_history: [],
       best_metric: undefined,
@@ -124,7 +130,7 @@ export class TrainingLoop<F> {
   }
 
   async run(resume: boolean | string, signal: AbortSignal | undefined): Promise<TrainOutput> {
-    const { state, position, control, parts } = this
+    const { state, position, control } = this
     this.signal = signal
     const began = performance.now()
     let first = 0
@@ -146,7 +152,7 @@ export class TrainingLoop<F> {
     const training_loss = (position.total_loss + position.loss_sum) / Math.max(1, state.global_step)
     const metrics = {
       train_runtime: seconds,
-      train_samples_per_second: Math.min(steps * this.batch, parts.dataset.length * state.num_train_epochs) / seconds,
+      train_samples_per_second: this.samples / seconds,
       train_steps_per_second: steps / seconds,
       train_loss: training_loss,
       epoch: state.epoch,
@@ -173,10 +179,9 @@ export class TrainingLoop<F> {
 
   /** Whether the largest batches fit, and if so their memory: a step then takes no more. */
   private async reserve(): Promise<void> {
-    const { parts, state, batch: examples, signal, training } = this
-    const { args, dataset, collate, model } = parts
-    const { seed, per_device_train_batch_size: size } = args
-    const cut = { seed, steps: state.max_steps, examples, size, budget: model.loaded.budget }
+    const { parts, state, batches, signal, training } = this
+    const { dataset, collate, model } = parts
+    const cut = { batches, steps: state.max_steps, budget: model.loaded.budget }
     const inputs: TrainingInputs[] = []
     for (const { step, epoch, indices } of await largestBatches(dataset, cut, signal)) {
       try {
@@ -201,7 +206,16 @@ export class TrainingLoop<F> {
       attention_probs_dropout_prob: config.attention_probs_dropout_prob,
       classifier_dropout: config.classifier_dropout ?? config.hidden_dropout_prob,
       'examples of train_dataset': dataset.length,
-      'per_device_train_batch_size * gradient_accumulation_steps': this.batch,
+      ...(args.max_tokens_per_batch === undefined
+        ? {
+            'per_device_train_batch_size * gradient_accumulation_steps':
+              args.per_device_train_batch_size * args.gradient_accumulation_steps,
+          }
+        : {
+            max_tokens_per_batch: args.max_tokens_per_batch,
+            per_device_train_batch_size: args.per_device_train_batch_size,
+            gradient_accumulation_steps: args.gradient_accumulation_steps,
+          }),
       'steps by max_steps or num_train_epochs': this.state.max_steps,
       'steps of warm-up': this.warmup,
       ...Object.fromEntries(DECIDING.map((name) => [name, args[name]])),
@@ -231,16 +245,16 @@ export class TrainingLoop<F> {
   }
 
   private async epoch(): Promise<void> {
-    const { state, position, control, parts, batch } = this
+    const { state, position, control } = this
     control.should_epoch_stop = false
-    const order = epochOrder(parts.dataset.length, parts.args.seed, position.epoch)
+    const steps = this.batches.steps(position.epoch)
     await this.tell('on_epoch_begin')
-    while (position.step < this.stepsPerEpoch && state.global_step < state.max_steps) {
-      await this.step(order.subarray(position.step * batch, (position.step + 1) * batch))
+    while (position.step < steps.length && state.global_step < state.max_steps) {
+      await this.step(steps[position.step]!, steps.length)
       if (control.should_epoch_stop || control.should_training_stop) break
     }
     // A training that is stopped amid an epoch goes on there when it is resumed; one that max_steps cuts has its end too.
-    if (control.should_training_stop && position.step < this.stepsPerEpoch && state.global_step < state.max_steps) return
+    if (control.should_training_stop && position.step < steps.length && state.global_step < state.max_steps) return
     position.epoch++
     position.step = 0
     this.flow('epoch')
@@ -248,16 +262,14 @@ export class TrainingLoop<F> {
     await this.obey()
   }
 
-  private async step(indices: Uint32Array): Promise<void> {
+  private async step(step: Step, steps: number): Promise<void> {
     const { state, position, parts, signal } = this
     const { args, dataset, collate } = parts
     signal?.throwIfAborted()
     const learning_rate = learningRateAt(state.global_step, { ...args, warmup_steps: this.warmup, total_steps: state.max_steps })
     try {
       const inputs: TrainingInputs[] = []
-      const size = args.per_device_train_batch_size
-      for (let at = 0; at < indices.length; at += size)
-        inputs.push(await collate(await pick(dataset, indices.subarray(at, at + size), position.epoch)))
+      for (const indices of step) inputs.push(await collate(await pick(dataset, indices, position.epoch)))
       const tokens = inputs.reduce((sum, each) => sum + countTokens(each), 0)
       const { loss, grad_norm } = await this.training.step(inputs, learning_rate, { signal })
       this.tokens += tokens
@@ -266,11 +278,17 @@ export class TrainingLoop<F> {
       const tokens_per_second = (1000 * this.tokens) / Math.max(performance.now() - this.since, 1e-3)
       this.last = { loss, grad_norm, learning_rate, tokens, tokens_per_second }
     } catch (error) {
-      throw atStep(error, state.global_step + 1, position.epoch, indices)
+      throw atStep(
+        error,
+        state.global_step + 1,
+        position.epoch,
+        step.flatMap((indices) => [...indices]),
+      )
     }
+    this.samples += step.reduce((sum, { length }) => sum + length, 0)
     state.global_step++
     position.step++
-    state.epoch = position.epoch + position.step / this.stepsPerEpoch
+    state.epoch = position.epoch + position.step / steps
     this.flow('steps')
     await this.tell('on_step_end', { step: this.last })
     await this.obey()
@@ -357,9 +375,9 @@ export class TrainingLoop<F> {
 }
 
 /** Says of an error in a step's data or numbers where they are. */
-function atStep(error: unknown, step: number, epoch: number, indices: Uint32Array): unknown {
+function atStep(error: unknown, step: number, epoch: number, indices: ArrayLike<number>): unknown {
   if (!(error instanceof BertletError) || (error.code !== 'invalid_argument' && error.code !== 'not_finite')) return error
-  const list = `${[...indices.subarray(0, 64)].join(', ')}${indices.length > 64 ? ', ...' : ''}`
+  const list = `${Array.from(indices).slice(0, 64).join(', ')}${indices.length > 64 ? ', ...' : ''}`
   return new BertletError(error.code, `step ${step}, epoch ${epoch}, batch of examples ${list}: ${error.message}`, undefined, {
     cause: error,
   })
