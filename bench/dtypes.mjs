@@ -1,4 +1,4 @@
-// npm run measure:dtypes -- FILE [--model MODEL] [--threads N] [--token-classification MODEL] [--question-answering MODEL]
+// npm run measure:dtypes -- FILE [--model MODEL] [--calibrated MODEL] [--threads N] [--token-classification MODEL] [--question-answering MODEL]
 // What each dtype costs and gives, as README's table: a STS-B file (see measure:sts) is embedded in each, beside f32's vectors.
 import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -10,16 +10,21 @@ import { readPairs, spearman } from './sts-pairs.mjs'
 const text = { type: 'string' }
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { model: text, threads: text, 'token-classification': text, 'question-answering': text },
+  options: { model: text, calibrated: text, threads: text, 'token-classification': text, 'question-answering': text },
 })
 const [file] = positionals
 if (file === undefined) {
   process.stderr.write(
-    'usage: npm run measure:dtypes -- FILE [--model MODEL] [--threads N] [--token-classification MODEL] [--question-answering MODEL]\n  FILE: STS benchmark, tab-separated; column 5 the score, 6 and 7 the sentences\n',
+    'usage: npm run measure:dtypes -- FILE [--model MODEL] [--calibrated MODEL] [--threads N] [--token-classification MODEL] [--question-answering MODEL]\n  FILE: STS benchmark, tab-separated; column 5 the score, 6 and 7 the sentences\n',
   )
   process.exit(2)
 }
 const DTYPES = ['f32', 'int8', 'int4']
+/** The last, if given, is what `bertlet quantize --calibrate` wrote of the model. */
+const rows = [
+  ...DTYPES.map((dtype) => [dtype, values.model]),
+  ...(values.calibrated ? [['int8', values.calibrated, 'int8, calibrated']] : []),
+]
 const threads = Number(values.threads ?? 1)
 const pairs = await readPairs(file)
 const texts = pairs.flatMap(({ a, b }) => [a, b])
@@ -28,8 +33,8 @@ const say = (line) => process.stdout.write(`${line}\n`)
 say('| dtype | file MB | memory MB | 1x128 ms | STS-B Spearman | cosine to f32, mean | worst |')
 say('|---|---|---|---|---|---|---|')
 let exact
-for (const dtype of DTYPES) {
-  const embed = await pipeline('feature-extraction', values.model, { dtype, threads })
+for (const [dtype, model, name = dtype] of rows) {
+  const embed = await pipeline('feature-extraction', model, { dtype, threads })
   // Before anything long has grown the memory.
   const ms = await timed(embed.model)
   const memory = embed.model.info().bytes.memory
@@ -40,7 +45,7 @@ for (const dtype of DTYPES) {
   const [score, cosines] = compare(data, exact, dims[1])
   const mean = cosines.reduce((sum, x) => sum + x, 0) / cosines.length
   const columns = [
-    dtype,
+    name,
     megabytes(bytes),
     megabytes(memory),
     ms.toFixed(1),

@@ -11,6 +11,7 @@ export {
   type TrainerControl,
   type TrainerState,
 } from './training/callbacks.ts'
+export { calibrate, type CalibrateOptions } from './training/calibrate.ts'
 export { dataCollatorFor } from './training/collate.ts'
 export type { DataCollator, Dataset, Feature } from './training/dataset.ts'
 export type { ComputeMetrics, EvalPrediction, LabelIds, Predictions, PreprocessLogits } from './training/evaluation.ts'

@@ -259,6 +259,29 @@ describe('bertlet quantize', () => {
     expect(floats(rows)).not.toEqual(await vectors(TEXTS))
     expect((await bertlet(['quantize', model, to, '--dtype', 'int3'])).stderr).toMatch(/--dtype.*'int3' is invalid.*int8/)
   })
+
+  it('in 4 bits too', async () => {
+    const to = path.join(folder, 'int4')
+    const { code, stdout } = await bertlet(['quantize', model, to, '--dtype', 'int4'])
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/weights +[\d.]+ MB before, [\d.]+ MB now, int4/) as string })
+    const embed = async (...options: string[]) => floats(jsonl<Row>((await bertlet(['embed', ...TEXTS, ...options])).stdout))
+    expect(await embed('--model', to)).toEqual(await embed('--model', model, '--dtype', 'int4'))
+  })
+
+  it('is calibrated on texts, and says what that is worth', async () => {
+    const [to, texts] = [path.join(folder, 'calibrated'), path.join(folder, 'texts.txt')]
+    await writeFile(texts, Array.from({ length: 20 }, (_, i) => `the cat ${'sat '.repeat(i % 5)}on a mat`).join('\n'))
+    const { code, stdout, stderr } = await bertlet(['quantize', model, to, '--calibrate', texts, '--json'])
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    const { cosines } = JSON.parse(stdout) as { cosines: { texts: number; plain: { mean: number }; smoothed: { mean: number } } }
+    expect(cosines.texts).toBe(4)
+    for (const { mean } of [cosines.plain, cosines.smoothed]) expect(mean).toBeGreaterThan(0.99)
+    expect(jsonl<Row>((await bertlet(['embed', ...TEXTS, '--model', to])).stdout)).toHaveLength(TEXTS.length)
+    const refused = async (...options: string[]) => (await bertlet(['quantize', model, to, ...options])).stderr
+    expect(await refused('--calibrate', texts, '--dtype', 'int4')).toMatch(/--calibrate: expected --dtype int8, got --dtype int4/)
+    await writeFile(texts, 'one\n')
+    expect(await refused('--calibrate', texts)).toMatch(/texts\.txt: expected 5 texts or more, one a line, got 1/)
+  })
 })
 
 describe('bertlet export', () => {

@@ -1,6 +1,7 @@
 // What is told of a checkpoint without loading it.
 import { describe, expect, it } from 'vitest'
-import { inspect } from '../src/index.node.ts'
+import { BertModel, inspect } from '../src/index.node.ts'
+import { memoryFolder } from '../src/training.ts'
 import { writeSafetensors, type TensorToWrite } from '../src/weights/safetensors.ts'
 import { memorySource, type Source } from '../src/weights/source.ts'
 import { checkpoint, vocabulary, type HeadTensors } from './support/models.ts'
@@ -39,6 +40,18 @@ function changed(architecture: string, heads: readonly HeadTensors[], extra: rea
 }
 
 describe('inspect', () => {
+  it.each(['int8', 'int4'] as const)('counts what a checkpoint in %s stands for, and takes scales for no strangers', async (dtype) => {
+    const source = memorySource(checkpoint({ hidden_size: 64, intermediate_size: 96 }))
+    const model = await BertModel.fromPretrained(source, { threads: 0, dtype })
+    const folder = memoryFolder()
+    await model.savePretrained(folder.sink('small'))
+    await model.dispose()
+    const found = await inspect(folder.source('small'))
+    expect(found.unexpected).toEqual([])
+    expect(found.missing).toEqual([])
+    expect(found.parameters).toBe((await inspect(source)).parameters)
+  })
+
   it('tells heads by their tensors, and what belongs to no BERT', async () => {
     const files = changed('BertForPreTraining', ['cls', 'qa_outputs'], ['decoder.block.0', 'bert.embeddings.position_ids'])
     const found = await inspect(memorySource(files))

@@ -4,7 +4,7 @@
 //     panel:  | 8 scales f32 | 8 sums f32 (of each row's integers) | [K/4][8][4] s8 |      K and N padded with zeros
 //     row:    | step f32 | least f32 | [K] u7 |                                            K padded to a multiple of 4
 import { FileType } from '../abi'
-import { dim, operand } from '../record'
+import { dim, operand, scratch } from '../record'
 import { next } from '../threads'
 import { four, one } from './pack'
 
@@ -36,11 +36,24 @@ export function quantize(r: usize): void {
   const k = dim(r, 1)
   const x = operand(r, 0)
   const y = operand(r, 1)
+  const by = operand(r, 2)
   const rowBytes = ROW_HEAD + <usize>padded(k)
   const units = (rows + 3) >> 2
   for (let unit = next(); unit < units; unit = next()) {
-    for (let i = unit << 2; i < min(rows, (unit << 2) + 4); i++) quantizeRow(x + ((<usize>i * <usize>k) << 2), k, y + <usize>i * rowBytes)
+    for (let i = unit << 2; i < min(rows, (unit << 2) + 4); i++) {
+      const row = x + ((<usize>i * <usize>k) << 2)
+      quantizeRow(by ? scaled(row, by, k) : row, k, y + <usize>i * rowBytes)
+    }
   }
+}
+
+/** A row times a vector, in scratch, which holds rows of any model. */
+function scaled(x: usize, by: usize, k: i32): usize {
+  const end = (<usize>k) << 2
+  let j: usize = 0
+  for (; j + 16 <= end; j += 16) v128.store(scratch() + j, f32x4.mul(v128.load(x + j), v128.load(by + j)))
+  for (; j < end; j += 4) store<f32>(scratch() + j, load<f32>(x + j) * load<f32>(by + j))
+  return scratch()
 }
 
 /** A constant row has step 0 and is exact. Numbers up to the largest give no NaN; a NaN makes the step one. */

@@ -28,11 +28,20 @@ function target(into: Backward['into'], tensor: Tensor): { tensor: Tensor; accum
 /** Widest output whose gradient is copied into panels: a vocabulary's would take too much memory. */
 const PACKED = 4096
 
+export interface LinearOptions {
+  /** y comes by heads. */
+  readonly heads?: number
+  readonly scale?: number
+  /** [K], which x is multiplied by before it becomes integers: the columns of a w in integers are divided by it. */
+  readonly smoothing?: Tensor | undefined
+}
+
 /** y = x W^T + b. x [M][K], w panel or rows [N][K], b [N]; y [M][N], or [heads][M][N/heads] with `heads`. */
-export function linear(g: Graph, x: Tensor, w: Tensor, b: Tensor | null, { heads = 0, scale = 1 } = {}): Tensor {
+export function linear(g: Graph, x: Tensor, w: Tensor, b: Tensor | null, options: LinearOptions = {}): Tensor {
+  const { heads = 0, scale = 1 } = options
   const [m, k] = [rows(x), width(x)]
   const n = w.shape[0]!
-  if (w.layout === 'panel8' || w.layout === 'panel4') return linearInt8(g, x, w, b, heads)
+  if (w.layout === 'panel8' || w.layout === 'panel4') return linearInt8(g, x, w, b, heads, options.smoothing)
   const panel = w.layout === 'panel'
   const blocks = Math.max(heads, 1)
   const y = heads > 0 ? g.value([heads, m, n / heads], 'heads') : g.value([m, n])
@@ -73,10 +82,10 @@ export function linear(g: Graph, x: Tensor, w: Tensor, b: Tensor | null, { heads
 }
 
 /** The same over integers: x in 7 bits by rows, once for all who read it. Frozen: no gradient. */
-function linearInt8(g: Graph, x: Tensor, w: Tensor, b: Tensor | null, heads: number): Tensor {
+function linearInt8(g: Graph, x: Tensor, w: Tensor, b: Tensor | null, heads: number, by: Tensor | null = null): Tensor {
   const [m, k, n] = [rows(x), width(x), w.shape[0]!]
-  let q = g.nodes.find(({ op, operands }) => op === Op.Quantize && operands[0] === x)?.operands[1]
-  if (!q) g.add({ op: Op.Quantize, mode: 0, dims: [m, k], operands: [x, (q = g.value([m, k], 'rows7'))], floats: [] })
+  let q = g.nodes.find(({ op, operands }) => op === Op.Quantize && operands[0] === x && operands[2] === by)?.operands[1]
+  if (!q) g.add({ op: Op.Quantize, mode: 0, dims: [m, k], operands: [x, (q = g.value([m, k], 'rows7')), by], floats: [] })
   const y = heads > 0 ? g.value([heads, m, n / heads], 'heads') : g.value([m, n])
   g.add({
     op: w.layout === 'panel4' ? Op.GemmInt4 : Op.GemmInt8,

@@ -84,7 +84,7 @@ export const RECORDS: { readonly [code: number]: RecordType } = {
     extents: ([r, t, w]) => [t! * w!, r!, r!, r!, r!, r!],
   },
 
-  [Op.Quantize]: { name: 'quantize', operands: ['r', 'w'], extents: ([rows, k]) => [rows! * k!, rows7Words(rows!, k!)] },
+  [Op.Quantize]: { name: 'quantize', operands: ['r', 'w', 'r?'], extents: ([rows, k]) => [rows! * k!, rows7Words(rows!, k!), k!] },
   [Op.GemmInt8]: {
     name: 'gemm_int8',
     operands: ['r', 'r', 'r?', 'w'],

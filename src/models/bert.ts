@@ -1,13 +1,26 @@
 // The forward, once. Follows BertModel of Hugging Face transformers: embeddings, encoder layers, pooler.
 import { Activation } from '../../assembly/abi.ts'
 import type { Graph } from '../graph/graph.ts'
-import { activation, add, attention, context, dropoutMaps, embedding, gather, layerNorm, linear, scores, softmax } from '../graph/ops.ts'
+import {
+  activation,
+  add,
+  attention,
+  context,
+  dropoutMaps,
+  embedding,
+  gather,
+  layerNorm,
+  linear,
+  scores,
+  softmax,
+  type LinearOptions,
+} from '../graph/ops.ts'
 import { OFFSETS, SEQUENCES, TOKENS, type Tensor } from '../graph/tensor.ts'
 import type { WeightDtype } from '../engine/build.ts'
 import type { BertConfig, HiddenAct } from './config.ts'
 import type { Dropout } from './dropout.ts'
 import type { AttentionImplementation } from './options.ts'
-import { residentLayout } from './parameters.ts'
+import { residentLayout, SMOOTHING } from './parameters.ts'
 
 /** Names of the inputs that a packed batch fills. */
 export const INPUTS = {
@@ -28,6 +41,8 @@ export interface TrunkLayout {
   readonly wordTable: 'rows' | 'panel'
   /** What its matrices are held in. */
   readonly dtype?: WeightDtype
+  /** What a layer's sums are made of is multiplied by a vector before it becomes integers. */
+  readonly smoothed?: boolean
 }
 
 export interface Encoded {
@@ -35,6 +50,8 @@ export interface Encoded {
   readonly hidden: Tensor[]
   /** Probabilities of each layer: [seq][head][len][len]; none where attention is fused. */
   readonly attentions: Tensor[]
+  /** What each layer's feed-forward part reads. */
+  readonly mixed: Tensor[]
 }
 
 const ACTIVATIONS: Readonly<Record<HiddenAct, Activation>> = {
@@ -120,22 +137,30 @@ export function bert(
   const first = p.norm('embeddings', embedded, h, config.layer_norm_eps)
   const hidden = [drop ? drop.tokens(first, config.hidden_dropout_prob) : first]
   const attentions: Tensor[] = []
+  const mixed: Tensor[] = []
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
     const x = hidden.at(-1)!
     const only = firstOnly && layer === config.num_hidden_layers - 1
-    const { output, probabilities } = g.segment(() =>
-      encoderLayer(g, config, `encoder.layer.${layer}`, x, offsets, { ...options, firstOnly: only, dtype: trunk.dtype }),
-    )
+    const layerOptions = { ...options, firstOnly: only, dtype: trunk.dtype, smoothed: trunk.smoothed }
+    const {
+      output,
+      probabilities,
+      mixed: between,
+    } = g.segment(() => encoderLayer(g, config, `encoder.layer.${layer}`, x, offsets, layerOptions))
     hidden.push(output)
+    mixed.push(between)
     if (probabilities) attentions.push(probabilities)
   }
-  return { hidden, attentions }
+  return { hidden, attentions, mixed }
 }
 
 type LayerConfig = Pick<BertConfig, 'hidden_size' | 'num_attention_heads' | 'intermediate_size' | 'hidden_act' | 'layer_norm_eps'> &
   Partial<Pick<BertConfig, 'hidden_dropout_prob' | 'attention_probs_dropout_prob'>>
 
-type LayerOptions = Pick<TrunkOptions, 'drop' | 'attention' | 'firstOnly'> & { readonly dtype?: WeightDtype | undefined }
+type LayerOptions = Pick<TrunkOptions, 'drop' | 'attention' | 'firstOnly'> & {
+  readonly dtype?: WeightDtype | undefined
+  readonly smoothed?: boolean | undefined
+}
 
 /** One layer: self-attention, residual, feed-forward, residual. x [T][H]; what follows the attention is row by row, so rows can be left out. */
 export function encoderLayer(
@@ -144,12 +169,13 @@ export function encoderLayer(
   name: string,
   x: Tensor,
   offsets: Tensor,
-  { drop, attention: kind = 'sdpa', firstOnly = false, dtype }: LayerOptions = {},
-): { output: Tensor; probabilities: Tensor | undefined } {
+  { drop, attention: kind = 'sdpa', firstOnly = false, dtype, smoothed = false }: LayerOptions = {},
+): { output: Tensor; probabilities: Tensor | undefined; mixed: Tensor } {
   const p = new Parameters(g, '', dtype)
   const { hidden_size: h, num_attention_heads: heads, intermediate_size: wide } = config
-  const dense = (part: string, input: Tensor, n: number, k: number, split = 0): Tensor =>
-    linear(g, input, p.weight(`${name}.${part}`, n, k), p.vector(`${name}.${part}.bias`, n), { heads: split })
+  const dense = (part: string, input: Tensor, n: number, k: number, more: LinearOptions = {}): Tensor =>
+    linear(g, input, p.weight(`${name}.${part}`, n, k), p.vector(`${name}.${part}.bias`, n), more)
+  const smoothing = (part: string): Tensor | undefined => (smoothed ? p.vector(`${name}.${part}`, h) : undefined)
   const norm = (part: string, input: Tensor): Tensor => p.norm(`${name}.${part}`, input, h, config.layer_norm_eps)
 
   const hidden = (input: Tensor): Tensor => {
@@ -160,9 +186,10 @@ export function encoderLayer(
   }
   const kept = (input: Tensor): Tensor => (firstOnly ? firstTokens(g, input) : input)
 
-  const q = dense('attention.self.query', x, h, h, heads)
-  const k = dense('attention.self.key', x, h, h, heads)
-  const v = dense('attention.self.value', x, h, h, heads)
+  const byHeads = { heads, smoothing: smoothing(SMOOTHING.attention) }
+  const q = dense('attention.self.query', x, h, h, byHeads)
+  const k = dense('attention.self.key', x, h, h, byHeads)
+  const v = dense('attention.self.value', x, h, h, byHeads)
   const scale = 1 / Math.sqrt(h / heads)
   const maps = drop?.maps(config.attention_probs_dropout_prob ?? 0)
   const probabilities = kind === 'eager' ? softmax(g, scores(g, q, k, offsets, scale), offsets) : undefined
@@ -170,9 +197,9 @@ export function encoderLayer(
     ? context(g, maps ? dropoutMaps(g, probabilities, offsets, maps) : probabilities, v, offsets)
     : attention(g, q, k, v, offsets, scale, maps)
   const mixed = norm('attention.output', add(g, hidden(dense('attention.output.dense', kept(attended), h, h)), kept(x)))
-  const inner = hiddenAct(g, config, dense('intermediate.dense', mixed, wide, h))
-  const output = norm('output', add(g, hidden(dense('output.dense', inner, h, wide)), mixed))
-  return { output, probabilities }
+  const wider = hiddenAct(g, config, dense('intermediate.dense', mixed, wide, h, { smoothing: smoothing(SMOOTHING.feedForward) }))
+  const output = norm('output', add(g, hidden(dense('output.dense', wider, h, wide)), mixed))
+  return { output, probabilities, mixed }
 }
 
 /** act(x) of a config's `hidden_act`. */

@@ -1,6 +1,7 @@
 // What a checkpoint holds, told from its config and the headers of its weights: no weight is read.
 import { currentRuntime } from '../engine/engine.ts'
 import { closeWeights, openWeights } from '../weights/checkpoint.ts'
+import { scaleName, unpacked } from '../weights/load.ts'
 import { fromHuggingFace, matchNames } from '../weights/names.ts'
 import type { Dtype, TensorInfo } from '../weights/safetensors.ts'
 import type { Source } from '../weights/source.ts'
@@ -10,6 +11,7 @@ import { readConfig, trunkLayout } from './load.ts'
 import { headParameters } from './heads.ts'
 import type { ModelClass } from './model.ts'
 import { trunkParameters, type ParameterSpec } from './parameters.ts'
+import { isSmoothed } from './quantization.ts'
 import { checkOnlySourceOptions, openSource, type ModelSource, type SourceOptions } from './source.ts'
 import { Tokenizer } from './tokenizer.ts'
 
@@ -52,16 +54,18 @@ export async function inspect(from?: ModelSource | null, options: SourceOptions 
   const files = await openWeights(source, { signal })
   await closeWeights(files)
   const tensors = files.flatMap(({ header }) => [...header.tensors.values()])
-  const { missing, unexpected: others } = matchNames(tensors, parametersOf(config))
+  const whole = unpacked(tensors)
+  const { missing, unexpected: others } = matchNames(whole, parametersOf(config))
   const names = tensors.map(({ name }) => fromHuggingFace(name))
-  const unexpected = others.filter((name) => !HEADS.some(([, prefix]) => fromHuggingFace(name).startsWith(prefix)))
+  const scales = new Set(whole.map(({ name }) => scaleName(name)))
+  const unexpected = others.filter((name) => !scales.has(name) && !HEADS.some(([, prefix]) => fromHuggingFace(name).startsWith(prefix)))
   return {
     model: source.name,
     config,
     heads: HEADS.filter(([, prefix]) => names.some((name) => name.startsWith(prefix))).map(([head]) => head),
     files: files.map(({ file, reader }) => ({ file, bytes: reader.size })),
-    parameters: tensors
-      .filter(({ name }) => !unexpected.includes(name) && !/position_ids$/.test(name))
+    parameters: whole
+      .filter(({ name }) => !unexpected.includes(name) && !scales.has(name) && !/position_ids$/.test(name))
       .reduce((sum, t) => sum + values(t), 0),
     dtypes: byDtype(tensors),
     missing,
@@ -75,10 +79,10 @@ function parametersOf(config: BertConfig): ParameterSpec[] {
   const name = config.architectures[0] ?? ''
   const type: ModelClass = Object.hasOwn(MODELS, name) ? MODELS[name as keyof typeof MODELS] : MODELS.BertModel
   const head = type.headFor({})
-  return [...trunkParameters(config, trunkLayout(head, config)), ...headParameters(head, config)]
+  return [...trunkParameters(config, { ...trunkLayout(head, config), smoothed: isSmoothed(config) }), ...headParameters(head, config)]
 }
 
-const values = ({ shape }: TensorInfo): number => shape.reduce((product, n) => product * n, 1)
+const values = ({ shape }: Pick<TensorInfo, 'shape'>): number => shape.reduce((product, n) => product * n, 1)
 
 function byDtype(tensors: readonly TensorInfo[]): Inspection['dtypes'] {
   const sums: Partial<Record<Dtype, { tensors: number; values: number; bytes: number }>> = {}

@@ -22,7 +22,7 @@ import {
   type RunOptions,
 } from './options.ts'
 import { residentLayout, trunkParameters, type ParameterSpec } from './parameters.ts'
-import { reasonOf, resolveDtype } from './quantization.ts'
+import { isSmoothed, reasonOf, resolveDtype } from './quantization.ts'
 import { openSource, SOURCE_OPTIONS, type ModelSource } from './source.ts'
 import { StoreSink } from './store-sink.ts'
 
@@ -192,6 +192,7 @@ export async function attach(base: Loaded, head: Head, from: ModelSource | undef
 
 export const trunkLayout = (head: Head, config: BertConfig, dtype: WeightDtype = 'f32'): TrunkLayout => ({
   dtype,
+  ...(dtype === 'int8' && isSmoothed(config) && { smoothed: true }),
   wordTable: head.decodes && config.tie_word_embeddings ? 'panel' : 'rows',
 })
 

@@ -38,8 +38,11 @@ export function residentLayout(
   return dtype === 'int4' && name !== WORDS && name !== DECODER && shape[1]! % SPAN === 0 ? 'panel4' : 'panel8'
 }
 
+/** What the sums of a layer's parts are smoothed by, under its name: 1 / what the weights' columns are multiplied by. */
+export const SMOOTHING = { attention: 'attention.self.smoothing', feedForward: 'intermediate.smoothing' } as const
+
 /** The parameters of the trunk, embeddings and encoder, in the order of Hugging Face transformers. */
-export function trunkParameters(config: BertConfig, { wordTable }: TrunkLayout): ParameterSpec[] {
+export function trunkParameters(config: BertConfig, { wordTable, smoothed = false }: TrunkLayout): ParameterSpec[] {
   const { hidden_size: h, intermediate_size: wide, pad_token_id: pad } = config
   const embeddings = 'embeddings'
   const parameters: ParameterSpec[] = [
@@ -59,6 +62,7 @@ export function trunkParameters(config: BertConfig, { wordTable }: TrunkLayout):
       ...dense(`${layer}.intermediate.dense`, wide, h),
       ...dense(`${layer}.output.dense`, h, wide),
       ...norm(`${layer}.output`, h),
+      ...(smoothed ? Object.values(SMOOTHING) : []).map((part) => vector(`${layer}.${part}`, h)),
     )
   }
   return parameters
@@ -72,6 +76,9 @@ const table = (name: string, n: number, k: number): ParameterSpec => ({
   layout: 'rows',
   init: 'normal',
 })
+
+/** Ones, which smooth nothing. */
+const vector = (name: string, n: number): ParameterSpec => ({ name, shape: [n], layout: 'vector', init: 'ones' })
 
 export const dense = (name: string, n: number, k: number): ParameterSpec[] => [
   { name: `${name}.weight`, shape: [n, k], layout: 'panel', init: 'normal' },

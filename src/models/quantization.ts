@@ -8,6 +8,9 @@ import type { BertConfig } from './config.ts'
 
 const FIELD = 'quantization_config'
 const SUBJECT = `config.json: ${FIELD}`
+/** What others must not read as if it were theirs: activations are smoothed before they become integers. */
+const SMOOTHED = 'bertlet'
+const METHODS = ['compressed-tensors', SMOOTHED]
 const PACKED = 'pack-quantized'
 const FORMATS = ['int-quantized', 'naive-quantized', PACKED]
 const OTHERWISE = 'Quantise the float checkpoint with bertlet quantize, or give that checkpoint'
@@ -18,11 +21,16 @@ export function checkpointDtype({ original }: BertConfig): WeightDtype {
   if (config === undefined || config === null) return 'f32'
   if (!isObject(config)) throw bad('', 'an object', config)
   const { quant_method, quantization_status, config_groups } = config
-  if (quant_method !== 'compressed-tensors') throw bad('.quant_method', '"compressed-tensors"', quant_method)
+  if (!METHODS.includes(quant_method as string)) throw bad('.quant_method', `one of ${METHODS.join(', ')}`, quant_method)
   if (quantization_status !== 'compressed') throw bad('.quantization_status', '"compressed"', quantization_status)
   if (!isObject(config_groups) || Object.keys(config_groups).length === 0) throw bad('.config_groups', 'an object of groups', config_groups)
   const groups = Object.entries(config_groups).map(([name, group]) => groupDtype(`.config_groups.${name}`, group, config))
   return groups.includes('int4') ? 'int4' : 'int8'
+}
+
+/** Whether the checkpoint's layers have smoothing vectors. */
+export function isSmoothed({ original: { [FIELD]: config } }: BertConfig): boolean {
+  return isObject(config) && config.quant_method === SMOOTHED
 }
 
 function groupDtype(at: string, group: unknown, config: JsonObject): 'int8' | 'int4' {
@@ -78,7 +86,7 @@ export function reasonOf(dtype: WeightDtype, own?: WeightDtype): string {
  * config.json's fields for matrices of integers; `floats` are the modules that stay float. With `bytes`, the others are in 4 bits, and those
  * modules, and the words, in 8.
  */
-export function quantizationFields(floats: readonly string[], bytes?: readonly string[]): JsonObject {
+export function quantizationFields(floats: readonly string[], bytes?: readonly string[], smoothed = false): JsonObject {
   const group = (targets: readonly string[], format: string, more: JsonObject): JsonObject => ({
     targets,
     weights: {
@@ -107,7 +115,7 @@ export function quantizationFields(floats: readonly string[], bytes?: readonly s
     : [int8('Linear', words)]
   return {
     [FIELD]: {
-      quant_method: 'compressed-tensors',
+      quant_method: smoothed ? SMOOTHED : 'compressed-tensors',
       quantization_status: 'compressed',
       format: bytes ? 'mixed-precision' : 'int-quantized',
       config_groups: Object.fromEntries(groups.map((each, i) => [`group_${i}`, each])),

@@ -19,21 +19,32 @@ export function openSink(to: Target): Sink {
   throw expected('savePretrained', 'the path of a folder, or an object with write(name, pieces)', to)
 }
 
-/** config.json and model.safetensors, under Hugging Face's names: F32, or integers as compressed-tensors has them. */
-export async function saveModel(loaded: Loaded, architecture: string, to: Target): Promise<void> {
+/** What the columns of matrices are multiplied by before they become integers, and the vectors beside them, by parameters' names. */
+type Smoothing = ReadonlyMap<string, Float32Array>
+
+/**
+ * config.json and model.safetensors, under Hugging Face's names: F32, or integers as compressed-tensors has them.
+ *
+ * @param smoothing of weights in F32 that are to be loaded in 8 bits.
+ */
+export async function saveModel(loaded: Loaded, architecture: string, to: Target, smoothing: Smoothing = new Map()): Promise<void> {
   const sink = openSink(to)
   const { head, config, engine, specs } = loaded
   const prefix = head.architecture === 'BertModel' ? '' : 'bert.'
   const tensors = specs.flatMap((spec) =>
-    [spec.name, ...(spec.copies ?? []), ...decoderOf(loaded, spec)].flatMap((name) => tensorsOf(loaded, spec, toHuggingFace(name, prefix))),
+    [spec.name, ...(spec.copies ?? []), ...decoderOf(loaded, spec)].flatMap((name) =>
+      tensorsOf(loaded, spec, toHuggingFace(name, prefix), smoothing.get(spec.name)),
+    ),
   )
+  const added = [...smoothing].filter(([name]) => !specs.some((spec) => spec.name === name))
+  for (const [name, values] of added) tensors.push(vector(toHuggingFace(name, prefix), values))
   // `torch_dtype` is the older name: one must not contradict the other.
   const { torch_dtype: _, ...fields } = withoutQuantization(config.toJSON())
   const int4 = loaded.trunk.dtype === 'int4'
+  const integers = (loaded.trunk.dtype ?? 'f32') !== 'f32'
+  const smoothed = loaded.trunk.smoothed === true || added.length > 0
   const quantized =
-    loaded.trunk.dtype && loaded.trunk.dtype !== 'f32'
-      ? quantizationFields(modules(loaded, 'panel'), int4 ? modules(loaded, 'panel8') : undefined)
-      : {}
+    integers || smoothed ? quantizationFields(modules(loaded, 'panel'), int4 ? modules(loaded, 'panel8') : undefined, smoothed) : {}
   const text = `${JSON.stringify({ ...fields, architectures: [architecture], dtype: 'float32', ...quantized }, null, 2)}\n`
   await engine.exclusively(async () => {
     await sink.write('config.json', [new TextEncoder().encode(text)])
@@ -42,7 +53,7 @@ export async function saveModel(loaded: Loaded, architecture: string, to: Target
 }
 
 /** A parameter as a file has it: its values, or integers and their scales. */
-function tensorsOf({ engine: { store } }: Loaded, { held, shape }: PlacedSpec, name: string): TensorToWrite[] {
+function tensorsOf({ engine: { store } }: Loaded, { held, shape }: PlacedSpec, name: string, by?: Float32Array): TensorToWrite[] {
   const { layout } = store.get(held)
   const [n, k] = shape as [number, number]
   if (layout === 'panel4') {
@@ -53,13 +64,21 @@ function tensorsOf({ engine: { store } }: Loaded, { held, shape }: PlacedSpec, n
     ]
   }
   if (layout !== 'panel8') {
-    return [{ name, dtype: 'F32', shape, data: () => new Uint8Array(store.read(held).buffer) }]
+    const values = (): Float32Array => (by ? store.read(held).map((x, i) => x * by[i % k]!) : store.read(held))
+    return [{ name, dtype: 'F32', shape, data: () => new Uint8Array(values().buffer) }]
   }
   return [
     { name, dtype: 'I8', shape, data: () => new Uint8Array(store.readInt8(held).integers.buffer) },
     { name: scaleName(name), dtype: 'F32', shape: [n, 1], data: () => new Uint8Array(store.readInt8(held).scales.buffer) },
   ]
 }
+
+const vector = (name: string, values: Float32Array): TensorToWrite => ({
+  name,
+  dtype: 'F32',
+  shape: [values.length],
+  data: () => new Uint8Array(values.buffer),
+})
 
 /** Hugging Face ties no decoder to words in integers: it wants both. */
 function decoderOf({ head, config, trunk }: Loaded, { name }: PlacedSpec): string[] {

@@ -163,7 +163,7 @@ function checkFit(wanted: readonly WantedTensor[], found: ReadonlyMap<string, Fo
 const subjectOf = ({ from, name, dtype }: Found): string => `${from.file}: tensor ${dtype === 'I4' ? packedName(name) : name}`
 
 /** Tensors of packed integers as the tensors that they stand for: eight columns are in each I32. */
-function unpacked(tensors: readonly Found[]): Found[] {
+export function unpacked<T extends Pick<Found, 'name' | 'dtype' | 'shape'>>(tensors: readonly T[]): T[] {
   const ending = /\.weight_packed$/
   const packed = new Set(tensors.filter(({ name }) => ending.test(name)).map(({ name }) => name.replace(ending, '.weight')))
   return tensors.flatMap((tensor) => {

@@ -148,7 +148,17 @@ export function* quantize(): Generator<OpCase> {
       op: Op.Quantize,
       mode: 0,
       dims: [rows.length, k],
-      operands: [read(x), words(toRows7(quantized, k))],
+      operands: [read(x), words(toRows7(quantized, k)), null],
+      floats: [],
+    }
+    const by = floats(k, 0.5, 1)
+    const smoothed = rows.slice(0, 6).map((row) => row.map((value, i) => value * by[i]!))
+    yield {
+      name: `quantize rows of ${k}, smoothed`,
+      op: Op.Quantize,
+      mode: 0,
+      dims: [smoothed.length, k],
+      operands: [read(x.subarray(0, smoothed.length * k)), words(toRows7(smoothed.map(quantizeRow), k)), read(by)],
       floats: [],
     }
   }
