@@ -117,6 +117,14 @@ export const enum Op {
   Scatter = 26,
   /** dx = scale[0] * loss'(x). mode = ElementLoss | Accumulate; dims n m; operands x, targets f32, scale f32[1], dx. */
   ElementLossGrad = 27,
+  /** dx[t] = dy[sequence of t] / its length. mode = Accumulate; dims B, H, T; operands dy [B][H], offsets i32[B+1], dx [T][H]. */
+  MeanPoolGrad = 31,
+  /** From Normalize to its x: dx = (dy - x (x dy) / |x|^2) / |x|; dy / eps where |x| is below eps. mode = Accumulate; dims rows, H; operands x, dy, dx; floats eps. */
+  NormalizeGrad = 32,
+  /** y[r] = scale * score(a[r], b[r]). mode = Pair; dims rows, H; operands a, b [rows][H], y [rows]; floats scale, eps (added to each difference). */
+  Pairwise = 33,
+  /** To its a; to its b with the two changed and eps turned. mode = Pair | Accumulate; dims rows, H; operands a, b, dy [rows], da [rows][H]; floats scale, eps. */
+  PairwiseGrad = 34,
   /** dx[t][c] += scale[0] * (softmax - onehot), always accumulates; spans must not overlap. dims R, T, W, c; operands x, starts, ends, labels, lse, scale f32[1], dx [T][W]. */
   SpanCrossEntropyGrad = 28,
 
@@ -167,7 +175,16 @@ export const enum Activation {
 export const enum ElementLoss {
   Squared = 0, // (x - t)^2
   Binary = 1, // -t log s(x) - (1 - t) log(1 - s(x)), s the logistic function
-  Mask = 1,
+  Hinge = 2, // max(0, x + t); of training's builds alone
+  Mask = 3,
+}
+
+/** How two rows are held against each other. */
+export const enum Pair {
+  Dot = 0,
+  Euclidean = 1, // |a - b + eps|_2, as torch's pairwise_distance
+  Manhattan = 2, // |a - b + eps|_1
+  Mask = 3,
 }
 
 /** Bits of a record's mode beyond Activation.Mask. */

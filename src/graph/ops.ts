@@ -1,5 +1,5 @@
 // THE TABLE of differentiable ops: shape, record, gradient. Each gradient stands beside its op.
-import type { Activation, ElementLoss } from '../../assembly/abi.ts'
+import type { Activation, ElementLoss, Pair } from '../../assembly/abi.ts'
 import { BmmMode, GemmMode, GradMode, Op, TableMode } from '../../assembly/abi.ts'
 import type { Backward, Graph, Node } from './graph.ts'
 import { LONGEST, SEQUENCES, SQUARES, TOKENS, type Dim, type Tensor } from './tensor.ts'
@@ -347,17 +347,70 @@ export function gather(g: Graph, x: Tensor, index: Tensor): Tensor {
   return y
 }
 
-/** Mean over each sequence's rows: x [T][H] to [B][H]. No gradient yet: it comes with the losses on sentence embeddings. */
+/** Mean over each sequence's rows: x [T][H] to [B][H]. */
 export function meanPool(g: Graph, x: Tensor, offsets: Tensor): Tensor {
   const y = g.value([SEQUENCES, width(x)])
-  g.add({ op: Op.MeanPool, mode: 0, dims: [SEQUENCES, width(x), TOKENS], operands: [x, offsets, y], floats: [], output: y })
+  const dims = [SEQUENCES, width(x), TOKENS]
+  g.add({
+    op: Op.MeanPool,
+    mode: 0,
+    dims,
+    operands: [x, offsets, y],
+    floats: [],
+    output: y,
+    grad: ({ graph, dy, into }) =>
+      into(x, (dx, accumulate) =>
+        graph.add({ op: Op.MeanPoolGrad, mode: accumulateBit(accumulate), dims, operands: [dy, offsets, dx], floats: [] }),
+      ),
+  })
   return y
 }
 
-/** Rows to unit length. No gradient yet, as for meanPool. */
+/** Rows to unit length. */
 export function normalize(g: Graph, x: Tensor, eps = 1e-12): Tensor {
   const y = g.value(x.shape)
-  g.add({ op: Op.Normalize, mode: 0, dims: [rows(x), width(x)], operands: [x, y], floats: [eps], output: y })
+  const dims = [rows(x), width(x)]
+  g.add({
+    op: Op.Normalize,
+    mode: 0,
+    dims,
+    operands: [x, y],
+    floats: [eps],
+    output: y,
+    grad: ({ graph, dy, into }) =>
+      into(x, (dx, accumulate) =>
+        graph.add({ op: Op.NormalizeGrad, mode: accumulateBit(accumulate), dims, operands: [x, dy, dx], floats: [eps] }),
+      ),
+  })
+  return y
+}
+
+/** y[r] = scale * the score of a[r] and b[r], [R][1]. Distances add `eps` to each difference, as torch's pairwise_distance. */
+export function pairwise(g: Graph, kind: Pair, a: Tensor, b: Tensor, { scale = 1, eps = 1e-6 } = {}): Tensor {
+  const y = g.value([rows(a), 1])
+  const dims = [rows(a), width(a)]
+  g.add({
+    op: Op.Pairwise,
+    mode: kind,
+    dims,
+    operands: [a, b, y],
+    floats: [scale, eps],
+    output: y,
+    grad: ({ graph, dy, into }) => {
+      const contribution = (x: Tensor, other: Tensor, little: number): void =>
+        into(x, (dx, accumulate) =>
+          graph.add({
+            op: Op.PairwiseGrad,
+            mode: kind | accumulateBit(accumulate),
+            dims,
+            operands: [x, other, dy, dx],
+            floats: [scale, little],
+          }),
+        )
+      contribution(a, b, eps)
+      contribution(b, a, -eps)
+    },
+  })
   return y
 }
 

@@ -160,6 +160,23 @@ export const RECORDS: { readonly [code: number]: RecordType } = {
     },
   },
 
+  [Op.MeanPoolGrad]: {
+    name: 'mean_pool_grad',
+    operands: ['r', 'r', 'w'],
+    extents: ([b, h, t]) => [b! * h!, b! + 1, t! * h!],
+  },
+  [Op.NormalizeGrad]: {
+    name: 'normalize_grad',
+    operands: ['r', 'r', 'w'],
+    extents: ([rows, h]) => [rows! * h!, rows! * h!, rows! * h!],
+  },
+  [Op.Pairwise]: { name: 'pairwise', operands: ['r', 'r', 'w'], extents: ([rows, h]) => [rows! * h!, rows! * h!, rows!] },
+  [Op.PairwiseGrad]: {
+    name: 'pairwise_grad',
+    operands: ['r', 'r', 'r', 'w'],
+    extents: ([rows, h]) => [rows! * h!, rows! * h!, rows!, rows! * h!],
+  },
+
   [Op.Fill]: { name: 'fill', operands: ['w'], extents: ([n, m]) => [n! * m!] },
   [Op.Copy]: { name: 'copy', operands: ['r', 'w'], inPlace: [1, 0], extents: ([n, m]) => [n! * m!, n! * m!] },
   [Op.AdamW]: {

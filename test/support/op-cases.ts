@@ -6,6 +6,7 @@ import { elementwise, optimizer, reductions, squares } from './op-cases/elements
 import { int4Products } from './op-cases/int4.ts'
 import { int8Embedding, int8Products, quantize } from './op-cases/int8.ts'
 import { elementLosses, losses, spanLosses } from './op-cases/losses.ts'
+import { pairs } from './op-cases/pairs.ts'
 import { bmm, gemm } from './op-cases/products.ts'
 import { embedding, layerNorm, softmax } from './op-cases/rows.ts'
 
@@ -29,6 +30,7 @@ export function opCases(): OpCase[] {
     ...losses(),
     ...spanLosses(),
     ...elementLosses(),
+    ...pairs(),
     ...optimizer(),
     ...squares(),
   ]
