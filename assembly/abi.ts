@@ -121,9 +121,9 @@ export const enum Op {
   MeanPoolGrad = 31,
   /** From Normalize to its x: dx = (dy - x (x dy) / |x|^2) / |x|; dy / eps where |x| is below eps. mode = Accumulate; dims rows, H; operands x, dy, dx; floats eps. */
   NormalizeGrad = 32,
-  /** y[r] = scale * score(a[r], b[r]). mode = Pair; dims rows, H; operands a, b [rows][H], y [rows]; floats scale, eps (added to each difference). */
+  /** y[r] = scale * score(a[r], b[r]). mode = Pair; dims rows, H; operands a, b [rows][H], y [rows]; floats scale. */
   Pairwise = 33,
-  /** To its a; to its b with the two changed and eps turned. mode = Pair | Accumulate; dims rows, H; operands a, b, dy [rows], da [rows][H]; floats scale, eps. */
+  /** To its a; to its b with the two changed. mode = Pair | Accumulate; dims rows, H; operands a, b, dy [rows], da [rows][H]; floats scale. */
   PairwiseGrad = 34,
   /** dx[t][c] += scale[0] * (softmax - onehot), always accumulates; spans must not overlap. dims R, T, W, c; operands x, starts, ends, labels, lse, scale f32[1], dx [T][W]. */
   SpanCrossEntropyGrad = 28,
@@ -182,8 +182,8 @@ export const enum ElementLoss {
 /** How two rows are held against each other. */
 export const enum Pair {
   Dot = 0,
-  Euclidean = 1, // |a - b + eps|_2, as torch's pairwise_distance
-  Manhattan = 2, // |a - b + eps|_1
+  Euclidean = 1, // |a - b|_2
+  Manhattan = 2, // |a - b|_1
   Mask = 3,
 }
 

@@ -227,7 +227,15 @@ for (const [name, [kind, score]] of Object.entries(SCORES))
     build: (g, { x, y }) => ops.pairwise(g, kind, x!, y!, { scale: -1.5 }),
     forward: ({ x, y }) => {
       const others = rowsOf(y!, 7)
-      return rowsOf(x!, 7).map((a, i) => -1.5 * score(a.map((value, j) => value - others[i]![j]! + 1e-6), a, others[i]!)) // prettier-ignore
+      return rowsOf(x!, 7).map(
+        (a, i) =>
+          -1.5 *
+          score(
+            a.map((value, j) => value - others[i]![j]!),
+            a,
+            others[i]!,
+          ),
+      )
     },
   }
 

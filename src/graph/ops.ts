@@ -385,8 +385,8 @@ export function normalize(g: Graph, x: Tensor, eps = 1e-12): Tensor {
   return y
 }
 
-/** y[r] = scale * the score of a[r] and b[r], [R][1]. Distances add `eps` to each difference, as torch's pairwise_distance. */
-export function pairwise(g: Graph, kind: Pair, a: Tensor, b: Tensor, { scale = 1, eps = 1e-6 } = {}): Tensor {
+/** y[r] = scale * the score of a[r] and b[r], [R][1]. */
+export function pairwise(g: Graph, kind: Pair, a: Tensor, b: Tensor, { scale = 1 } = {}): Tensor {
   const y = g.value([rows(a), 1])
   const dims = [rows(a), width(a)]
   g.add({
@@ -394,21 +394,22 @@ export function pairwise(g: Graph, kind: Pair, a: Tensor, b: Tensor, { scale = 1
     mode: kind,
     dims,
     operands: [a, b, y],
-    floats: [scale, eps],
+    floats: [scale],
     output: y,
     grad: ({ graph, dy, into }) => {
-      const contribution = (x: Tensor, other: Tensor, little: number): void =>
+      for (const [x, other] of [
+        [a, b],
+        [b, a],
+      ] as const)
         into(x, (dx, accumulate) =>
           graph.add({
             op: Op.PairwiseGrad,
             mode: kind | accumulateBit(accumulate),
             dims,
             operands: [x, other, dy, dx],
-            floats: [scale, little],
+            floats: [scale],
           }),
         )
-      contribution(a, b, eps)
-      contribution(b, a, -eps)
     },
   })
   return y

@@ -1,6 +1,7 @@
 import { alignUp } from '../engine/allocator.ts'
 import { weightBytes } from '../engine/store.ts'
 import { BertletError, checkOptions, expected } from '../errors.ts'
+import type { Graph } from '../graph/graph.ts'
 import type { Tensor as Symbolic } from '../graph/tensor.ts'
 import { chunkInputs } from '../models/collect.ts'
 import { BertConfig } from '../models/config.ts'
@@ -75,11 +76,12 @@ let nextId = 1
  * one trunk, each step the same weights without touching each other's.
  */
 export class HeadTraining {
-  private readonly loaded: Loaded
-  private readonly adamW: AdamW
+  /** @internal */
+  readonly loaded: Loaded
+  protected readonly adamW: AdamW
   private readonly memory: Required<MemoryOptions>
   /** Before the names of its states. */
-  private readonly own = `training${nextId++}/`
+  protected readonly own = `training${nextId++}/`
   private graphs: TrainingGraphs | undefined
   private key = ''
   private session: TrainingSession | undefined
@@ -90,7 +92,7 @@ export class HeadTraining {
 
   constructor(
     model: Pick<BertPreTrainedModel, 'loaded'>,
-    private readonly options: HeadTrainingOptions = {},
+    protected readonly options: HeadTrainingOptions = {},
   ) {
     checkOptions('HeadTraining', options, HEAD_TRAINING_OPTIONS)
     const { layer_lr_decay: decay = 1 } = options
@@ -146,7 +148,7 @@ export class HeadTraining {
     if (!(learningRate >= 0 && learningRate < Infinity)) throw expected('the learning rate', 'a number of 0 or more', learningRate)
     return this.inTurn(async () => {
       const session = await this.accumulate(inputs, signal)
-      const [loss, norms] = [session.loss(), await session.norms()]
+      const [loss, norms] = [this.lossOf(session), await session.norms()]
       if (!Number.isFinite(loss) || !Number.isFinite(norms.total)) throw this.notFinite(loss, norms)
       await session.update(learningRate, clipFactor(norms.total, this.adamW))
       return { loss, grad_norm: norms.total }
@@ -190,7 +192,7 @@ export class HeadTraining {
 
   /** The loss that the next step would begin with, its masks of dropout included; nothing is updated. */
   async loss(inputs: TrainingInputs | readonly TrainingInputs[], { signal }: { signal?: AbortSignal } = {}): Promise<number> {
-    return this.inTurn(async () => (await this.accumulate(inputs, signal)).loss())
+    return this.inTurn(async () => this.lossOf(await this.accumulate(inputs, signal)))
   }
 
   /** The gradient of every trained parameter, [N][K] in rows, by its name; nothing is updated. */
@@ -226,12 +228,23 @@ export class HeadTraining {
 
   private async accumulate(inputs: TrainingInputs | readonly TrainingInputs[], signal: AbortSignal | undefined): Promise<TrainingSession> {
     const parts = this.prepared(inputs)
-    const { terms } = parts[0]!
     const session = await this.sessionFor(parts)
     await this.takeRestored(session)
+    await session.zero()
+    await this.pass(parts, session, signal)
+    return session
+  }
+
+  /** The loss of the last pass. */
+  protected lossOf(session: TrainingSession): number {
+    return session.loss()
+  }
+
+  /** Forward and backward of every part: adds to losses and gradients. */
+  protected async pass(parts: readonly Prepared[], session: TrainingSession, signal: AbortSignal | undefined): Promise<void> {
+    const { terms } = parts[0]!
     // The step's label counts are those of all its parts together.
     const scales = lossScales(terms.map((term, i) => ({ ...term, count: parts.reduce((sum, part) => sum + part.terms[i]!.count, 0) })))
-    await session.zero()
     let examples = 0
     for (const { batch, terms, selection, chunks } of parts) {
       for (const chunk of chunks) {
@@ -244,19 +257,23 @@ export class HeadTraining {
       }
       examples += batch.rows
     }
-    return session
   }
 
   private prepared(inputs: TrainingInputs | readonly TrainingInputs[]): Prepared[] {
     this.loaded.assertLive()
     const list = Array.isArray(inputs) ? (inputs as readonly TrainingInputs[]) : [inputs as TrainingInputs]
     if (list.length === 0) throw expected('step', 'at least one batch', inputs)
-    const parts = list.map((part) => prepare(this.loaded, part))
+    const parts = list.map((part) => this.prepare(part))
     this.key ||= keyOf(parts[0]!)
     const odd = parts.find((part) => keyOf(part) !== this.key)
     if (odd === undefined) return parts
     const fix = 'Train another kind with another HeadTraining'
     throw expected('training', 'labels of the kind of the first batch', inputsOf(odd.terms), fix)
+  }
+
+  /** A part of a step, checked and cut. */
+  protected prepare(part: TrainingInputs): Prepared {
+    return prepare(this.loaded, part)
   }
 
   /** The session with plans and an arena for every chunk of a step. */
@@ -291,12 +308,18 @@ export class HeadTraining {
     }
   }
 
-  private build({ terms, batch }: Prepared): TrainingGraphs {
-    const { head, attention, config } = this.loaded
-    const { trainable, dropout = true, layer_lr_decay: decay = 1 } = this.options
-    const build = lossGraph(this.loaded, attention, { selected: head.decodes, embeds: batch.embeds !== undefined, terms, dropout })
+  protected build({ terms, batch }: Prepared): TrainingGraphs {
+    const { head, attention } = this.loaded
+    const { dropout = true } = this.options
+    return this.graphsOf(lossGraph(this.loaded, attention, { selected: head.decodes, embeds: batch.embeds !== undefined, terms, dropout }))
+  }
+
+  protected graphsOf(build: (g: Graph) => readonly Symbolic[], seeds?: ReadonlyMap<Symbolic, Symbolic>): TrainingGraphs {
+    const { config } = this.loaded
+    const { trainable, layer_lr_decay: decay = 1 } = this.options
     return trainingGraphs(build, {
       ...this.adamW,
+      ...(seeds && { seeds }),
       own: this.own,
       scaleOf: layerScale(decay, config.num_hidden_layers),
       ...(trainable && { trainable: ({ name }: Symbolic) => trainable(name.slice(name.indexOf('/') + 1)) }),
