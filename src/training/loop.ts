@@ -17,7 +17,10 @@ import { Batches, type Step } from './batches.ts'
 import { pick, type DataCollator, type Dataset } from './dataset.ts'
 import { countTokens } from './evaluation.ts'
 import { Checkpoints } from './checkpoint.ts'
-import { HeadTraining, type TrainingInputs } from './head-training.ts'
+import { HeadTraining, type HeadTrainingOptions, type TrainingInputs } from './head-training.ts'
+import { textNumbers } from './sentence-data.ts'
+import type { SentenceOptions } from './sentence-pass.ts'
+import { SentenceTraining } from './sentence-training.ts'
 import { largestBatches } from './largest.ts'
 import { Log } from './log.ts'
 import { learningRateAt } from './schedule.ts'
@@ -39,6 +42,8 @@ export interface LoopParts<F> {
   readonly callbacks: readonly TrainerCallback[]
   readonly processing_class: WithFiles | undefined
   readonly trainable: ((name: string) => boolean) | undefined
+  /** What is learnt, where it is no head's labels. */
+  readonly sentences: SentenceOptions | undefined
   readonly evaluate: (options: {
     signal: AbortSignal | undefined
     onBatch: (done: number, total: number) => Promise<void>
@@ -97,6 +102,7 @@ export class TrainingLoop<F> {
       size: args.per_device_train_batch_size,
       parts: args.gradient_accumulation_steps,
       ...(args.max_tokens_per_batch !== undefined && { tokens: args.max_tokens_per_batch }),
+      ...(args.batch_sampler === 'no_duplicates' && { apart: textNumbers(dataset) }),
     }
     this.batches = new Batches(dataset.length, cut, dataset.size?.bind(dataset))
     const max_steps = args.max_steps > 0 ? args.max_steps : this.batches.count(args.num_train_epochs)
@@ -115,7 +121,7 @@ export class TrainingLoop<F> {
     }
     this.log = new Log(folder)
     this.checkpoints = folder && new Checkpoints(folder, model, parts.processing_class)
-    this.training = new HeadTraining(model, {
+    const options: HeadTrainingOptions = {
       betas: [args.adam_beta1, args.adam_beta2],
       eps: args.adam_epsilon,
       weight_decay: args.weight_decay,
@@ -126,7 +132,9 @@ export class TrainingLoop<F> {
       gradient_checkpointing: args.gradient_checkpointing,
       ...(args.max_memory !== undefined && { max_memory: args.max_memory }),
       ...(trainable && { trainable }),
-    })
+    }
+    const { sentences } = parts
+    this.training = sentences ? new SentenceTraining(model, sentences, options) : new HeadTraining(model, options)
   }
 
   async run(resume: boolean | string, signal: AbortSignal | undefined): Promise<TrainOutput> {
@@ -220,6 +228,8 @@ export class TrainingLoop<F> {
       'steps of warm-up': this.warmup,
       ...Object.fromEntries(DECIDING.map((name) => [name, args[name]])),
       ...(model.info().build.name === 'fast' && { precision: 'fast' }),
+      ...(args.batch_sampler === 'no_duplicates' && { batch_sampler: args.batch_sampler }),
+      ...(this.training instanceof SentenceTraining && { loss: this.training.lossKey }),
     }
   }
 

@@ -31,6 +31,12 @@ export class SentenceTraining extends HeadTraining {
     this.sentences = new SentencePass(this.loaded, sentence, options.dropout ?? true)
   }
 
+  /** The loss, its settings, and how texts become vectors. */
+  get lossKey(): string {
+    const { plan, pooling, normalize } = this.sentences
+    return `${plan.key}, pooling ${pooling}, normalize ${normalize}`
+  }
+
   override async dispose(): Promise<void> {
     this.sentences.forget()
     await super.dispose()

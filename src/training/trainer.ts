@@ -10,6 +10,9 @@ import { dataCollatorFor } from './collate.ts'
 import { toDataset, type DataCollator, type Dataset, type Feature } from './dataset.ts'
 import { evaluateDataset, type ComputeMetrics, type EvalPrediction, type Evaluation, type PreprocessLogits } from './evaluation.ts'
 import { TrainingLoop, type TrainOutput } from './loop.ts'
+import { sentenceCollator, sentenceDataset, sentenceFiles } from './sentence-data.ts'
+import { evaluateSentences } from './sentence-evaluation.ts'
+import type { SentenceOptions } from './sentence-pass.ts'
 
 export interface TrainerOptions<F = Feature> {
   /** Any class with a head. */
@@ -25,6 +28,16 @@ export interface TrainerOptions<F = Feature> {
   /** What is kept of each batch's outputs for compute_metrics. */
   readonly preprocess_logits_for_metrics?: PreprocessLogits
   readonly callbacks?: readonly TrainerCallback[]
+  /**
+   * What is learnt of sentence embeddings, in place of a head's labels, by the names of sentence-transformers: MultipleNegativesRankingLoss, CoSENTLoss,
+   * CosineSimilarityLoss or TripletLoss, or one of them with its settings, { name: 'CoSENTLoss', scale: 20 }. Features then have a text a column
+   * (SentenceFeature), all examples of a step are each other's negatives, and what is saved says how the model pools.
+   */
+  readonly loss?: SentenceOptions['loss']
+  /** With `loss`: 'mean' (default) or 'cls'. */
+  readonly pooling?: SentenceOptions['pooling']
+  /** With `loss`: whether vectors have length 1; false by default. */
+  readonly normalize?: SentenceOptions['normalize']
   /** Which parameters are trained, by Hugging Face's names without `bert.`; all by default. */
   readonly trainable?: (name: string) => boolean
 }
@@ -56,6 +69,9 @@ const OPTIONS: readonly (keyof TrainerOptions)[] = [
   'preprocess_logits_for_metrics',
   'callbacks',
   'trainable',
+  'loss',
+  'pooling',
+  'normalize',
 ]
 
 /**
@@ -78,17 +94,25 @@ export class Trainer<F = Feature> {
   private readonly train_dataset: Dataset<F> | undefined
   private readonly collate: DataCollator<F>
   private readonly folder: Folder | undefined
+  private readonly sentences: SentenceOptions | undefined
+  /** Files that are saved beside the model. */
+  private readonly files: WithFiles | undefined
   private running = false
 
   constructor(options: TrainerOptions<F>) {
     checkOptions('Trainer', options, OPTIONS)
-    const { model, args = {}, train_dataset, data_collator } = options
+    const { model, args = {}, train_dataset, data_collator, loss, pooling, normalize } = options
     if (!(model instanceof Model)) throw expected('model', 'a model with a head', model, 'For example BertForSequenceClassification')
     this.model = model
     this.options = options
     this.args = args instanceof TrainingArguments ? args : new TrainingArguments(args)
-    this.train_dataset = train_dataset && toDataset('train_dataset', train_dataset)
-    this.collate = data_collator ?? (dataCollatorFor(model.loaded.head.architecture) as unknown as DataCollator<F>)
+    if (loss === undefined && (pooling ?? normalize) !== undefined)
+      throw expected('loss', 'a loss on sentence embeddings, as pooling or normalize is given', loss)
+    this.sentences = loss && { loss, ...(pooling && { pooling }), ...(normalize !== undefined && { normalize }) }
+    this.files = this.sentences ? withSentenceFiles(options.processing_class, this.sentences, model) : options.processing_class
+    this.train_dataset = train_dataset && this.datasetOf('train_dataset', train_dataset)
+    const own: unknown = loss ? sentenceCollator : dataCollatorFor(model.loaded.head.architecture)
+    this.collate = data_collator ?? (own as DataCollator<F>)
     const { output_dir } = this.args
     this.folder = typeof output_dir === 'string' ? currentRuntime().folder(output_dir) : output_dir
     if (this.args.eval_strategy !== 'no' && options.eval_dataset === undefined)
@@ -105,7 +129,7 @@ export class Trainer<F = Feature> {
     if (this.running) throw new BertletError('invalid_argument', 'train: expected one training at a time', 'Wait for the first one')
     this.running = true
     try {
-      const { callbacks = [], processing_class, trainable } = this.options
+      const { callbacks = [], trainable } = this.options
       const loop = new TrainingLoop({
         model,
         args,
@@ -113,8 +137,9 @@ export class Trainer<F = Feature> {
         collate,
         dataset,
         callbacks,
-        processing_class,
+        processing_class: this.files,
         trainable,
+        sentences: this.sentences,
         evaluate: this.measure,
       })
       return await loop.run(resume_from_checkpoint, signal)
@@ -136,10 +161,14 @@ export class Trainer<F = Feature> {
 
   /** Writes the model as savePretrained() does, with the tokenizer's files; into output_dir by default. */
   async saveModel(to?: Target): Promise<void> {
-    const tokenizer = this.options.processing_class
+    const tokenizer = this.files
     const place = to ?? (typeof this.args.output_dir === 'string' ? this.args.output_dir : this.folder?.sink('model'))
     if (place === undefined) throw expected('saveModel', 'a place, as there is no output_dir', to, "For example saveModel('my-model')")
     await this.model.savePretrained(place, tokenizer && { tokenizer })
+  }
+
+  private datasetOf(name: string, given: Dataset<F> | readonly F[]): Dataset<F> {
+    return (this.sentences ? sentenceDataset(name, given as never) : toDataset(name, given)) as Dataset<F>
   }
 
   /** The loop's way to evaluate. */
@@ -155,16 +184,18 @@ export class Trainer<F = Feature> {
     { signal, onBatch }: { signal?: AbortSignal | undefined; onBatch?: (done: number, total: number) => Promise<void> },
   ): Promise<{ metrics: Record<string, number>; result: Evaluation }> {
     const { compute_metrics, preprocess_logits_for_metrics: preprocess } = this.options
-    const dataset = toDataset('eval_dataset', given ?? this.options.eval_dataset!)
+    const dataset = this.datasetOf('eval_dataset', given ?? this.options.eval_dataset!)
     const began = performance.now()
-    const result = await evaluateDataset(this.model, dataset, {
+    const options = {
       collate: this.collate,
       batch_size: this.args.per_device_eval_batch_size,
       keep,
       preprocess,
       signal,
       ...(onBatch && { onBatch: (done: number) => onBatch(done, dataset.length) }),
-    })
+    }
+    const { sentences, model } = this
+    const result = sentences ? await evaluateSentences(model, sentences, dataset, options) : await evaluateDataset(model, dataset, options)
     const { loss, predictions, label_ids } = result
     const own = compute_metrics && keep ? await compute_metrics({ predictions: predictions!, label_ids: label_ids! }) : {}
     const seconds = Math.max(performance.now() - began, 1e-3) / 1000
@@ -173,5 +204,13 @@ export class Trainer<F = Feature> {
     metrics[`${prefix}_runtime`] = seconds
     metrics[`${prefix}_samples_per_second`] = dataset.length / seconds
     return { metrics, result }
+  }
+}
+
+/** A tokenizer's files with those that say how the model pools. */
+function withSentenceFiles(tokenizer: WithFiles | undefined, sentences: SentenceOptions, { config }: BertPreTrainedModel): WithFiles {
+  const { pooling = 'mean', normalize = false } = sentences
+  return {
+    files: () => ({ ...tokenizer?.files(), ...sentenceFiles(pooling, normalize, config.hidden_size, config.max_position_embeddings) }),
   }
 }
