@@ -28,6 +28,8 @@ export {
   type UnloadedModel,
   type TrainingInputs,
 } from './training/head-training.ts'
+export { fewShot, type FewShotOptions, type FewShotResult } from './training/few-shot.ts'
+export type { ContrastiveOptions } from './training/contrastive.ts'
 export { SentenceTraining } from './training/sentence-training.ts'
 export type { SentenceFeature, TokenizedText } from './training/sentence-data.ts'
 export type {

@@ -14,6 +14,10 @@ import {
   scores,
   softmax,
   type LinearOptions,
+
+  meanPool,
+  scores,
+  softmax,
 } from '../graph/ops.ts'
 import { OFFSETS, SEQUENCES, TOKENS, type Tensor } from '../graph/tensor.ts'
 import type { WeightDtype } from '../engine/build.ts'
@@ -217,4 +221,9 @@ export function pooler(g: Graph, p: Parameters, config: BertConfig, last: Tensor
   const h = config.hidden_size
   const first = last.shape[0] === SEQUENCES ? last : firstTokens(g, last)
   return activation(g, p.dense('pooler.dense', first, h, h), Activation.Tanh)
+}
+
+/** [T][H] to [B][H]: the mean of each sequence, or its first token. */
+export function sentencePool(g: Graph, last: Tensor, pooling: 'mean' | 'cls'): Tensor {
+  return pooling === 'mean' ? meanPool(g, last, g.input(INPUTS.offsets, [OFFSETS])) : firstTokens(g, last)
 }

@@ -8,7 +8,7 @@ import { loadTensors } from '../weights/load.ts'
 import type { Source } from '../weights/source.ts'
 import type { TrunkLayout } from './bert.ts'
 import { BertConfig } from './config.ts'
-import { headParameters, type Head } from './heads.ts'
+import { headFor, headParameters, type Head } from './heads.ts'
 import { initialize } from './initialize.ts'
 import {
   checkLoadOptions,
@@ -132,7 +132,8 @@ export function weightless(values: BertConfig | JsonObject, head: Head, options:
 }
 
 /** The parameters of a model that shares no trunk, and where they lie. */
-function first(head: Head, config: BertConfig, dtype: WeightDtype) {
+function first(own: Head, config: BertConfig, dtype: WeightDtype) {
+  const head = headFor(own, config)
   const trunk = trunkLayout(head, config, dtype)
   return {
     head,
@@ -145,12 +146,13 @@ function first(head: Head, config: BertConfig, dtype: WeightDtype) {
 }
 
 /** Another head on a loaded trunk, from a checkpoint's head tensors or, without one, fresh. */
-export async function attach(base: Loaded, head: Head, from: ModelSource | undefined, options: LoadOptions = {}): Promise<Loaded> {
+export async function attach(base: Loaded, type: Head, from: ModelSource | undefined, options: LoadOptions = {}): Promise<Loaded> {
   checkOptions('withHead', options, [...LABEL_OPTIONS, ...SOURCE_OPTIONS, 'seed', 'initialize_missing'])
   base.assertLive()
   const source = from === undefined ? undefined : openSource(from, options)
   const own = source && (await readConfig(source, options.signal))
   const config = headConfig(base.config, own, options)
+  const head = headFor(type, config)
   const engine = base.engine.retain()
   const { dtype } = base.trunk
   const poolerInTrunk = base.specs.some(({ held }) => held === `${base.poolerPlace}pooler.dense.weight`)
@@ -258,6 +260,17 @@ export async function readConfig(source: Source, signal?: AbortSignal): Promise<
   )
 }
 
+/** What a head's own config.json says of the head. */
+const HEAD_FIELDS = [
+  'id2label',
+  'label2id',
+  'problem_type',
+  'classifier_dropout',
+  'classifier_pooling',
+  'classifier_normalize',
+  'tie_word_embeddings',
+] as const
+
 /** The trunk's config with what a head's own config.json says of the head. */
 function headConfig(trunk: BertConfig, own: BertConfig | undefined, options: LabelOptions): BertConfig {
   if (own === undefined) return withLabels(trunk, options)
@@ -270,9 +283,6 @@ function headConfig(trunk: BertConfig, own: BertConfig | undefined, options: Lab
       'Use a head that was trained on such a trunk',
     )
   }
-  const { id2label, label2id, problem_type, classifier_dropout, tie_word_embeddings } = own
-  return withLabels(
-    new BertConfig({ ...trunk.toJSON(), id2label, label2id, problem_type, classifier_dropout, tie_word_embeddings }, 'withHead'),
-    options,
-  )
+  const ofHead = Object.fromEntries(HEAD_FIELDS.map((name) => [name, own[name]]))
+  return withLabels(new BertConfig({ ...trunk.toJSON(), ...ofHead }, 'withHead'), options)
 }

@@ -7,8 +7,7 @@ import { Graph } from '../graph/graph.ts'
 import { fuse } from '../graph/fuse.ts'
 import { TOKENS, type Dims, type Tensor } from '../graph/tensor.ts'
 import { roundUp } from '../models/batch.ts'
-import { bert } from '../models/bert.ts'
-import { pool } from '../models/bert-model.ts'
+import { bert, sentencePool } from '../models/bert.ts'
 import { chunkInputs } from '../models/collect.ts'
 import { Dropout, dropoutInputs } from '../models/dropout.ts'
 import type { Loaded } from '../models/load.ts'
@@ -60,7 +59,7 @@ export class SentencePass {
   graph(g: Graph): Tensor {
     const { config, trunk, attention } = this.loaded
     const drop = this.dropout ? new Dropout(g) : undefined
-    return pool(g, bert(g, config, trunk, { drop, attention }).hidden.at(-1)!, this.pooling)
+    return sentencePool(g, bert(g, config, trunk, { drop, attention }).hidden.at(-1)!, this.pooling)
   }
 
   /** The embeddings of all texts of a step, [n * columns][H]. */
