@@ -28,9 +28,10 @@ export {
   type UnloadedModel,
   type TrainingInputs,
 } from './training/head-training.ts'
-export { fewShot, type FewShotOptions, type FewShotResult } from './training/few-shot.ts'
-export type { ContrastiveOptions } from './training/contrastive.ts'
-export { SentenceTraining } from './training/sentence-training.ts'
+export { contrastivePairs, fewShot, sentenceTraining } from './training/seldom.ts'
+export type { FewShotOptions, FewShotResult } from './training/few-shot.ts'
+export type { ContrastiveOptions, ContrastivePair } from './training/contrastive.ts'
+export type { SentenceTraining } from './training/sentence-training.ts'
 export type { SentenceFeature, TokenizedText } from './training/sentence-data.ts'
 export type {
   CoSENTLoss,

@@ -204,7 +204,7 @@ describe('what is wrong is said, and the model stays usable', () => {
     ['no tokenizer', ['a', 'b'], [0, 1], { tokenizer: undefined }, /tokenizer: expected the model's Tokenizer/],
   ])('%s', async (_, texts, labels, options, message) => {
     const model = trunk(0)
-    await expect(fewShot(texts as string[], labels as string[], { model, tokenizer, ...(options as object) })).rejects.toThrow(message)
+    await expect(fewShot(texts as string[], labels as string[], { model, tokenizer, ...options } as never)).rejects.toThrow(message)
     expect((await model({ input_ids: [[2, 3]] })).last_hidden_state.dims).toEqual([1, 2, 24])
   })
 

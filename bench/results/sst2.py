@@ -28,8 +28,8 @@ def norm(w, config, name, x):
     return F.layer_norm(x, x.shape[-1:], w[f"{name}.LayerNorm.weight"], w[f"{name}.LayerNorm.bias"], config["layer_norm_eps"])
 
 
-def logits(w, config, ids, mask, training):
-    """Rows padded right; `mask` is 1 where a token is."""
+def encode(w, config, ids, mask, training):
+    """The last hidden state. Rows padded right; `mask` is 1 where a token is."""
     p = config["hidden_dropout_prob"]
     drop = lambda x: F.dropout(x, p, training)
     rows, length = ids.shape
@@ -48,7 +48,12 @@ def logits(w, config, ids, mask, training):
         x = norm(w, config, f"{layer}.attention.output", drop(linear(w, f"{layer}.attention.output.dense", context)) + x)
         inner = F.gelu(linear(w, f"{layer}.intermediate.dense", x))
         x = norm(w, config, f"{layer}.output", drop(linear(w, f"{layer}.output.dense", inner)) + x)
-    return linear(w, "classifier", drop(torch.tanh(linear(w, "pooler.dense", x[:, 0]))))
+    return x
+
+
+def logits(w, config, ids, mask, training):
+    pooled = torch.tanh(linear(w, "pooler.dense", encode(w, config, ids, mask, training)[:, 0]))
+    return linear(w, "classifier", F.dropout(pooled, config["hidden_dropout_prob"], training))
 
 
 def padded(examples):

@@ -48,17 +48,9 @@ export interface FewShotResult {
 const OWN: readonly (keyof FewShotOptions)[] = ['model', 'tokenizer', 'id2label', 'pooling', 'normalize', 'C', 'max_length', 'contrastive']
 const FIXED = ['initialize_missing', 'add_pooling_layer', 'label2id', 'problem_type', 'seed', 'num_labels']
 
-/**
- * Turns some labelled texts, 8 to 64 a class, into a classifier.
- *
- *     const { model, tokenizer } = await fewShot(['great', 'awful', 'lovely', 'poor'], ['good', 'bad', 'good', 'bad'])
- *     await model.savePretrained('my-classifier', { tokenizer }) // pipeline('text-classification', 'my-classifier')
- *
- * The same texts give the same bits on every engine.
- *
- * @param labels a name or a number for each text.
- * @throws BertletError on a text that is none, a class without texts, and a single class.
- */
+export { contrastivePairs } from './contrastive.ts'
+
+/** See seldom.ts. */
 export async function fewShot(
   texts: readonly string[],
   labels: readonly (string | number)[],

@@ -130,6 +130,11 @@ export class HeadTraining {
     return chooseMemory(training.loaded.engine, training.request(parts))
   }
 
+  /** What tells the loss from others, where it is not the head's own. */
+  get lossKey(): string | undefined {
+    return undefined
+  }
+
   /** The bytes that training takes; undefined before the first step. */
   info(): TrainingMemory | undefined {
     return this.taken

@@ -17,10 +17,7 @@ import { Batches, type Step } from './batches.ts'
 import { pick, type DataCollator, type Dataset } from './dataset.ts'
 import { countTokens } from './evaluation.ts'
 import { Checkpoints } from './checkpoint.ts'
-import { HeadTraining, type HeadTrainingOptions, type TrainingInputs } from './head-training.ts'
-import { textNumbers } from './sentence-data.ts'
-import type { SentenceOptions } from './sentence-pass.ts'
-import { SentenceTraining } from './sentence-training.ts'
+import type { HeadTraining, HeadTrainingOptions, TrainingInputs } from './head-training.ts'
 import { largestBatches } from './largest.ts'
 import { Log } from './log.ts'
 import { learningRateAt } from './schedule.ts'
@@ -42,8 +39,10 @@ export interface LoopParts<F> {
   readonly callbacks: readonly TrainerCallback[]
   readonly processing_class: WithFiles | undefined
   readonly trainable: ((name: string) => boolean) | undefined
-  /** What is learnt, where it is no head's labels. */
-  readonly sentences: SentenceOptions | undefined
+  /** Takes the steps. */
+  readonly training: (options: HeadTrainingOptions) => HeadTraining
+  /** Of each example the texts that no step may have twice. */
+  readonly apart: readonly Int32Array[] | undefined
   readonly evaluate: (options: {
     signal: AbortSignal | undefined
     onBatch: (done: number, total: number) => Promise<void>
@@ -102,7 +101,7 @@ export class TrainingLoop<F> {
       size: args.per_device_train_batch_size,
       parts: args.gradient_accumulation_steps,
       ...(args.max_tokens_per_batch !== undefined && { tokens: args.max_tokens_per_batch }),
-      ...(args.batch_sampler === 'no_duplicates' && { apart: textNumbers(dataset) }),
+      apart: parts.apart,
     }
     this.batches = new Batches(dataset.length, cut, dataset.size?.bind(dataset))
     const max_steps = args.max_steps > 0 ? args.max_steps : this.batches.count(args.num_train_epochs)
@@ -121,7 +120,7 @@ export class TrainingLoop<F> {
     }
     this.log = new Log(folder)
     this.checkpoints = folder && new Checkpoints(folder, model, parts.processing_class)
-    const options: HeadTrainingOptions = {
+    this.training = parts.training({
       betas: [args.adam_beta1, args.adam_beta2],
       eps: args.adam_epsilon,
       weight_decay: args.weight_decay,
@@ -132,9 +131,7 @@ export class TrainingLoop<F> {
       gradient_checkpointing: args.gradient_checkpointing,
       ...(args.max_memory !== undefined && { max_memory: args.max_memory }),
       ...(trainable && { trainable }),
-    }
-    const { sentences } = parts
-    this.training = sentences ? new SentenceTraining(model, sentences, options) : new HeadTraining(model, options)
+    })
   }
 
   async run(resume: boolean | string, signal: AbortSignal | undefined): Promise<TrainOutput> {
@@ -229,7 +226,7 @@ export class TrainingLoop<F> {
       ...Object.fromEntries(DECIDING.map((name) => [name, args[name]])),
       ...(model.info().build.name === 'fast' && { precision: 'fast' }),
       ...(args.batch_sampler === 'no_duplicates' && { batch_sampler: args.batch_sampler }),
-      ...(this.training instanceof SentenceTraining && { loss: this.training.lossKey }),
+      ...(this.training.lossKey !== undefined && { loss: this.training.lossKey }),
     }
   }
 

@@ -32,7 +32,7 @@ export class SentenceTraining extends HeadTraining {
   }
 
   /** The loss, its settings, and how texts become vectors. */
-  get lossKey(): string {
+  override get lossKey(): string {
     const { plan, pooling, normalize } = this.sentences
     return `${plan.key}, pooling ${pooling}, normalize ${normalize}`
   }

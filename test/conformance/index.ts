@@ -1,5 +1,6 @@
 import { COSTS } from '../../src/graph/work.ts'
 import { same, type ConformanceCase } from './case.ts'
+import { FEW_SHOT } from './few-shot.ts'
 import { HEAD_BEHAVIOUR, HEADS_EQUAL_PYTORCH } from './heads.ts'
 import { LOSS_CASES } from './losses.ts'
 import { MODEL_CASES } from './models.ts'
@@ -42,6 +43,7 @@ export const CONFORMANCE: Readonly<Record<string, readonly ConformanceCase[]>> =
     name,
     run: async () => same(await trainedHash(options), TRAINED_HASH, 'hash of the weights'),
   })),
+  'few-shot': FEW_SHOT,
   'memory of training': TRAINING_MEMORY,
   tokenizer: TOKENIZER_CASES,
   sources: SOURCE_CASES,
