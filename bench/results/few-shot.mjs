@@ -36,6 +36,8 @@ const tokenizer = await Tokenizer.fromPretrained(CHECKPOINT)
 const [train, dev] = [await read('train'), await read('dev')]
 const idsOf = (rows) => Array.from(tokenizer(rows.map(([text]) => text), { truncation: true, max_length: 128 }).input_ids, (ids) => Array.from(ids)) // prettier-ignore
 
+const trunk = await load()
+let frozen
 const results = []
 const sizes = values.sizes.split(',').map(Number)
 const draws = sizes.flatMap((size) =>
@@ -87,23 +89,65 @@ function drawn(size, draw) {
 
 async function measured(chosen, contrastive, seed) {
   const start = performance.now()
-  const threads = values.threads && { threads: Number(values.threads) }
-  const trunk = await BertModel.fromPretrained(CHECKPOINT, { add_pooling_layer: false, ...threads })
-  const options = { model: trunk, tokenizer, max_length: 128, ...(contrastive && { contrastive: { seed } }) }
-  const { model } = await fewShot(chosen.map(([text]) => text), chosen.map(([, label]) => label), options) // prettier-ignore
+  const own = contrastive ? await load() : trunk
+  const options = { model: own, tokenizer, max_length: 128, ...(contrastive && { contrastive: { seed } }) }
+  const { model, saveHead } = await fewShot(chosen.map(([text]) => text), chosen.map(([, label]) => label), options) // prettier-ignore
   const seconds = (performance.now() - start) / 1000
-  let right = 0
-  for (let i = 0; i < dev.length; i += 64) {
-    const part = dev.slice(i, i + 64)
-    const { logits } = await model(tokenizer(part.map(([text]) => text), { padding: true, truncation: true, max_length: 128 })) // prettier-ignore
-    part.forEach(([, label], row) => (right += (logits.data[2 * row + 1] > logits.data[2 * row] ? 1 : 0) === label ? 1 : 0))
-  }
+  // A trunk that is not tuned gives dev.tsv the same embeddings every time: the head is applied to them, which is what the model does.
+  const head = await weightsOf(saveHead)
+  const scores = contrastive ? await logitsOf(model, dev) : headOf(head, (frozen ??= await embeddingsOf(trunk)))
+  const first = await logitsOf(model, dev.slice(0, 16))
+  if (first.some((row, i) => row.some((logit, k) => Math.abs(logit - scores[i][k]) > 1e-4)))
+    throw new Error('the model and its head disagree')
+  const right = dev.reduce((sum, [, label], i) => sum + ((scores[i][1] > scores[i][0] ? 1 : 0) === label ? 1 : 0), 0)
   await model.dispose()
-  await trunk.dispose()
+  if (contrastive) await own.dispose()
   return {
     side: 'bertlet',
     way: contrastive ? 'contrastive' : 'logistic',
     accuracy: right / dev.length,
     seconds: Number(seconds.toFixed(2)),
   }
+}
+
+function load() {
+  return BertModel.fromPretrained(CHECKPOINT, { add_pooling_layer: false, ...(values.threads && { threads: Number(values.threads) }) })
+}
+
+function rowsOf({ data, dims }) {
+  return Array.from({ length: dims[0] }, (_, i) => data.subarray(i * dims[1], (i + 1) * dims[1]))
+}
+
+async function logitsOf(model, rows) {
+  const all = []
+  for (let i = 0; i < rows.length; i += 64) {
+    const texts = rows.slice(i, i + 64).map(([text]) => text)
+    all.push(...rowsOf((await model(tokenizer(texts, { padding: true, truncation: true, max_length: 128 }))).logits))
+  }
+  return all
+}
+
+async function embeddingsOf(model) {
+  const all = []
+  for (let i = 0; i < dev.length; i += 64) {
+    const inputs = tokenizer(dev.slice(i, i + 64).map(([text]) => text), { padding: true, truncation: true, max_length: 128 }) // prettier-ignore
+    all.push(...rowsOf(await model.features(inputs, { pooling: 'mean', normalize: true })))
+  }
+  return all
+}
+
+/** The two tensors of a head's file. */
+async function weightsOf(saveHead) {
+  const files = {}
+  await saveHead({ write: async (name, pieces) => void (files[name] = Buffer.concat([...pieces])) })
+  const bytes = files['model.safetensors']
+  const start = 8 + Number(bytes.readBigUInt64LE())
+  const header = JSON.parse(bytes.subarray(8, start).toString())
+  const tensor = ({ data_offsets: [from, to] }) =>
+    new Float32Array(bytes.buffer.slice(bytes.byteOffset + start + from, bytes.byteOffset + start + to))
+  return { weight: tensor(header['classifier.weight']), bias: tensor(header['classifier.bias']) }
+}
+
+function headOf({ weight, bias }, vectors) {
+  return vectors.map((x) => Array.from(bias, (own, k) => x.reduce((sum, value, j) => sum + value * weight[k * x.length + j], own)))
 }

@@ -30,6 +30,7 @@ const WAYS: Readonly<Record<string, (tell: Tell) => Promise<void>>> = {
   workerd: (tell) => tellFromWorkerd('measure', tell),
   'edge-runtime': (tell) => tellFromEdgeRuntime('measure', tell),
   'Chromium, isolated': async (tell) => inPage({ browser: 'chromium', isolated: true }, tell),
+  'Chromium, in a worker': async (tell) => inPage({ browser: 'chromium', isolated: true, place: 'worker' }, tell),
   'Chromium, not isolated': async (tell) => inPage({ browser: 'chromium', isolated: false }, tell),
   'Firefox, isolated': async (tell) => inPage({ browser: 'firefox', isolated: true }, tell),
   'WebKit, isolated': async (tell) => inPage({ browser: 'webkit', isolated: true }, tell),
