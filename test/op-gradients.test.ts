@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Activation, ElementLoss, Pair } from '../assembly/abi.ts'
 import { Engine, type Inputs } from '../src/engine/engine.ts'
 import type { Graph } from '../src/graph/graph.ts'
-import * as ops from '../src/graph/ops.ts'
+import * as common from '../src/graph/ops.ts'
+import * as pairs from '../src/graph/pairs.ts'
 import { OFFSETS, SELECTED, SEQUENCES, TOKENS, type Dims, type Layout, type Tensor } from '../src/graph/tensor.ts'
 import '../src/index.node.ts'
 import { trainingGraphs } from '../src/training/graphs.ts'
@@ -13,6 +14,7 @@ import { ACTIVATIONS, floats, offsetsOf, seeded } from './support/op-cases/case.
 import { kept, SEEDS } from './support/op-cases/dropout.ts'
 import { activate, finiteDifferences, layerNormRow, product, softmaxRow, transpose, type Numbers } from './support/reference.ts'
 
+const ops = { ...common, ...pairs }
 const [T, HEADS, D, STREAM, P] = [12, 2, 5, 4, 0.3]
 const [H, SCALE] = [HEADS * D, 1 / Math.sqrt(D)]
 const LENGTHS = [7, 1, 4]
@@ -123,7 +125,7 @@ const attended = { x: [T, 6], q: [H, 6, 'panel'], k: [H, 6, 'panel'], v: [H, 6, 
 const { v: _, ...scored } = attended
 const heads = (g: Graph, p: Readonly<Record<string, Tensor>>): Tensor[] =>
   ['q', 'k', 'v'].filter((name) => p[name]).map((name) => ops.linear(g, p.x!, p[name]!, null, { heads: HEADS }))
-const places = (g: Graph): ops.MapDropout => ({
+const places = (g: Graph): common.MapDropout => ({
   p: P,
   stream: STREAM,
   places: { examples: g.input('examples', [SEQUENCES]), seeds: g.input('seeds', [2]) },

@@ -1,5 +1,5 @@
 // THE TABLE of differentiable ops: shape, record, gradient. Each gradient stands beside its op.
-import type { Activation, ElementLoss, Pair } from '../../assembly/abi.ts'
+import type { Activation, ElementLoss } from '../../assembly/abi.ts'
 import { BmmMode, GemmMode, GradMode, Op, TableMode } from '../../assembly/abi.ts'
 import type { Backward, Graph, Node } from './graph.ts'
 import { LONGEST, SEQUENCES, SQUARES, TOKENS, type Dim, type Tensor } from './tensor.ts'
@@ -381,36 +381,6 @@ export function normalize(g: Graph, x: Tensor, eps = 1e-12): Tensor {
       into(x, (dx, accumulate) =>
         graph.add({ op: Op.NormalizeGrad, mode: accumulateBit(accumulate), dims, operands: [x, dy, dx], floats: [eps] }),
       ),
-  })
-  return y
-}
-
-/** y[r] = scale * the score of a[r] and b[r], [R][1]. */
-export function pairwise(g: Graph, kind: Pair, a: Tensor, b: Tensor, { scale = 1 } = {}): Tensor {
-  const y = g.value([rows(a), 1])
-  const dims = [rows(a), width(a)]
-  g.add({
-    op: Op.Pairwise,
-    mode: kind,
-    dims,
-    operands: [a, b, y],
-    floats: [scale],
-    output: y,
-    grad: ({ graph, dy, into }) => {
-      for (const [x, other] of [
-        [a, b],
-        [b, a],
-      ] as const)
-        into(x, (dx, accumulate) =>
-          graph.add({
-            op: Op.PairwiseGrad,
-            mode: kind | accumulateBit(accumulate),
-            dims,
-            operands: [x, other, dy, dx],
-            floats: [scale],
-          }),
-        )
-    },
   })
   return y
 }

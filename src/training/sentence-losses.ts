@@ -4,7 +4,8 @@ import { ElementLoss, Pair } from '../../assembly/abi.ts'
 import type { Inputs } from '../engine/engine.ts'
 import { checkOptions, expected, nearest, Words } from '../errors.ts'
 import type { Graph } from '../graph/graph.ts'
-import { add, crossEntropy, elementLoss, gather, linear, normalize, pairwise, spanCrossEntropy } from '../graph/ops.ts'
+import { add, crossEntropy, elementLoss, gather, linear, normalize, spanCrossEntropy } from '../graph/ops.ts'
+import { pairwise } from '../graph/pairs.ts'
 import { SELECTED, SEQUENCES, SQUARES, type Tensor } from '../graph/tensor.ts'
 
 /** Anchor and positive, and any number of hard negatives: the positive is to be nearer than every other candidate of the step. */
