@@ -55,7 +55,7 @@ export function pairwiseGrad(r: usize): void {
       by = length > 0 ? by / length : 0
     }
     const factor = f32x4.splat(by)
-      const whole = (<usize>(h & ~3)) << 2
+    const whole = (<usize>(h & ~3)) << 2
     let j: usize = 0
     for (; j < whole; j += 16) {
       const y = v128.load(b + j)

@@ -11,13 +11,10 @@ import {
   gather,
   layerNorm,
   linear,
-  scores,
-  softmax,
-  type LinearOptions,
-
   meanPool,
   scores,
   softmax,
+  type LinearOptions,
 } from '../graph/ops.ts'
 import { OFFSETS, SEQUENCES, TOKENS, type Tensor } from '../graph/tensor.ts'
 import type { WeightDtype } from '../engine/build.ts'
