@@ -17,6 +17,7 @@ import { classMetrics, scoreMetrics } from '../src/training.ts'
 interface Golden {
   classes: { classes: number; found: number[]; wanted: number[]; accuracy: number; f1: number; matthews_correlation: number }[]
   scores: { found: number[]; wanted: number[]; pearson: number; spearman: number; mse: number }[]
+  normalised: [string, string][]
   tags: { scheme: TagScheme | null; gold: string[][]; found: string[][]; precision: number; types: Record<string, unknown> }[]
 }
 const golden = JSON.parse(readFileSync(path.join(import.meta.dirname, 'golden/metrics.json'), 'utf8')) as Golden
@@ -77,6 +78,11 @@ describe("SQuAD's rules", () => {
     ['nothing is left', 'The...', ''],
   ])('%s', (_, text, normal) => {
     expect(normalizeAnswer(text)).toBe(normal)
+  })
+
+  it('normalises as Python does, letters of all scripts, white space and all', () => {
+    expect(golden.normalised.length).toBeGreaterThan(200)
+    expect(golden.normalised.map(([text]) => normalizeAnswer(text))).toEqual(golden.normalised.map(([, normal]) => normal))
   })
 
   it.each([

@@ -5,7 +5,7 @@
 // stands for rare words, mostly names, are left out.
 
 const SENTENCE = /(?<=\s[.!?]) /
-const HEADING = /^ = [^=]+ = $/
+const HEADING = /^ = [^=]+ =\s*$/
 const isCapitalised = (word) => /^\p{Lu}[\p{L}\p{N}.'’-]*$/u.test(word) && word !== 'I' && word !== 'A'
 
 /** Articles of sentences { words, tags }, words in lower case. */

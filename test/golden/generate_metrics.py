@@ -8,6 +8,8 @@ Cases of their own, with a fixed seed: classes (also some that never occur), sco
 import json
 import os
 import random
+import re
+import string
 import warnings
 
 import scipy
@@ -70,6 +72,16 @@ def of_tags(gold, found, scheme):
             "f1": float(micro["f1-score"]), "accuracy": float(accuracy_score(gold, found)), "types": types}
 
 
+def normalised(rng):
+    """What the official SQuAD scripts do to an answer, in Python's own words: lower(), string.punctuation, re's word boundaries, split()."""
+    signs = list("aAnthe .,-_'\"()") + ["the", "an", "a", "\u00a0", "\u0301", "é", "İ", "Σ", "ς", "\u2028", "\u001c", "\u0085", "\ufeff", "\u200b", "１", "ª", "²", "一",
+                                       "ا", "_a", "\U0001f600", "\u0345", "ǅ", "\u180e", "½", "\u0e33", "\u2160"]
+    for _ in range(300):
+        text = "".join(rng.choice(signs) for _ in range(rng.randrange(1, 14)))
+        bare = "".join(c for c in text.lower() if c not in string.punctuation)
+        yield [text, " ".join(re.sub(r"\b(a|an|the)\b", " ", bare).split())]
+
+
 def main():
     rng = random.Random(8)
     by_hand = [
@@ -91,6 +103,7 @@ def main():
         "classes": [of_classes(*case) for case in classes(rng)],
         "scores": [of_scores(*case) for case in scores(rng)],
         "tags": tagged,
+        "normalised": list(normalised(rng)),
     }
     with open(os.path.join(HERE, "metrics.json"), "w") as file:
         json.dump(golden, file, separators=(",", ":"))
