@@ -44,7 +44,7 @@ async function kernels() {
 const libraryIsExternal = {
   name: 'library-is-external',
   setup: ({ onResolve }) =>
-    onResolve({ filter: /\/(index\.node|training)\.ts$/ }, ({ path: file, kind }) =>
+    onResolve({ filter: /\/(index\.node|retrieval|training)\.ts$/ }, ({ path: file, kind }) =>
       kind === 'entry-point' ? undefined : { path: `./${path.basename(file, '.ts')}.js`, external: true },
     ),
 }
@@ -68,9 +68,19 @@ async function host() {
     await detachPieces(made.metafile)
     return made
   }
-  const isolate = (name) => ({ [`index.${name}`]: 'src/index.edge.ts', [`training.${name}`]: 'src/training.ts' })
+  const isolate = (name) => ({
+    [`index.${name}`]: 'src/index.edge.ts',
+    [`retrieval.${name}`]: 'src/retrieval.ts',
+    [`training.${name}`]: 'src/training.ts',
+  })
   const built = await Promise.all([
-    library({ 'index.node': 'src/index.node.ts', 'index.web': 'src/index.web.ts', training: 'src/training.ts' }, inlineAssets()),
+    library(
+      {
+        ...{ 'index.node': 'src/index.node.ts', 'index.web': 'src/index.web.ts' },
+        ...{ retrieval: 'src/retrieval.ts', training: 'src/training.ts' },
+      },
+      inlineAssets(),
+    ),
     library(isolate('workerd'), staticModules(), 'lib-workerd-[name]-[hash]'),
     library(isolate('edge'), staticModules('?module'), 'lib-edge-[name]-[hash]'),
     build({

@@ -4,6 +4,7 @@ import { Command, Option } from 'commander'
 import { EXIT_CODES, run } from './ending.ts'
 import type { DoctorOptions } from './doctor.ts'
 import type { EmbedOptions } from './embed.ts'
+import type { IndexOptions } from './index.ts'
 import type { InfoOptions } from './info.ts'
 import type { EvaluateOptions } from './evaluate.ts'
 import type { FinetuneOptions } from './finetune.ts'
@@ -23,6 +24,7 @@ import {
 } from './options.ts'
 import type { ExportOptions } from './export.ts'
 import type { QuantizeOptions } from './quantize.ts'
+import type { SearchOptions } from './search.ts'
 import type { SimilarityOptions } from './similarity.ts'
 import { taskCommands } from './tasks.ts'
 import type { TokenizeOptions } from './tokenize.ts'
@@ -122,8 +124,38 @@ function createProgram(signal: AbortSignal): Command {
   )
 
   taskCommands(command, signal)
+  retrievalCommands(command, signal)
   trainingCommands(command, signal)
   return program
+}
+
+function retrievalCommands(command: (name: string, description: string) => Command, signal: AbortSignal): void {
+  const PLACE = ['--index <folder>', 'where the index is (default: .bertlet-index in the folder)'] as const
+
+  const index = command('index', 'an index of the text, Markdown and HTML files of a folder; only what has changed is read again')
+  index.argument('<folder>', 'the folder that holds the files').option(...PLACE)
+  modelOptions(index)
+    .option('--max-tokens <n>', 'most tokens of a passage', wholeFrom(1), 200)
+    .option('--overlap <n>', 'tokens that a passage shares with the one before, at most', wholeFrom(0), 40)
+    .addOption(new Option('--precision <name>', 'what vectors are held in').choices(['float32', 'int8', 'binary']).default('float32'))
+    .option('--rebuild', 'read everything again')
+  jsonOption(index)
+  index.action(async (folder: string, options: IndexOptions) => (await import('./index.ts')).index(folder, options, signal))
+
+  const search = command('search', 'passages of an index that fit a query, with file and line')
+  search
+    .argument('<query>', 'what is looked for')
+    .argument('[folder]', 'the folder that was indexed', '.')
+    .option(...PLACE)
+  modelOptions(search)
+    .option('--hybrid', 'by meaning and by words (default)')
+    .option('--dense', 'by meaning only')
+    .option('--bm25', 'by words only: no model is loaded')
+    .option('--top-k <n>', 'most results', wholeFrom(1), 10)
+  jsonOption(search, 'print a line of JSON for each result')
+  search.action(async (query: string, folder: string, options: SearchOptions) =>
+    (await import('./search.ts')).search(query, folder, options, signal),
+  )
 }
 
 function trainingCommands(command: (name: string, description: string) => Command, signal: AbortSignal): void {
