@@ -83,6 +83,12 @@ async function host() {
     ),
     library(isolate('workerd'), staticModules(), 'lib-workerd-[name]-[hash]'),
     library(isolate('edge'), staticModules('?module'), 'lib-edge-[name]-[hash]'),
+    // Adapters import nothing of the library, and are the same everywhere.
+    build({
+      ...common,
+      entryPoints: { 'ai-sdk': 'src/integrations/ai-sdk.ts', langchain: 'src/integrations/langchain.ts' },
+      ...{ platform: 'neutral', target: 'es2022', external: ['@langchain/core/embeddings'], metafile: true },
+    }),
     build({
       ...common,
       entryPoints: { cli: 'src/cli/main.ts' },

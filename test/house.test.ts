@@ -44,6 +44,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'src/weights',
     'assembly/abi.ts',
   ],
+  'src/integrations': ['type:src/pipelines/feature-extraction.ts', '@langchain/core/embeddings'],
   'src/retrieval': [
     'src/errors.ts',
     'src/json.ts',
@@ -264,7 +265,7 @@ describe('import directions', () => {
   })
 })
 
-const LOCKS = ['.', 'test/runtimes', 'test/oracle', 'bench/peers', 'bench/tokenizer'].map((folder) =>
+const LOCKS = ['.', 'test/runtimes', 'test/oracle', 'test/integrations', 'bench/peers', 'bench/tokenizer'].map((folder) =>
   path.posix.join(folder, 'package-lock.json'),
 )
 

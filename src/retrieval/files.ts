@@ -1,5 +1,5 @@
 // An index as two files: index.safetensors, the vectors, and index.jsonl, a line for each with its id and metadata.
-import type { BertletError} from '../errors.ts';
+import type { BertletError } from '../errors.ts'
 import { expected, show, Words } from '../errors.ts'
 import { isObject, parseObject, type JsonObject } from '../json.ts'
 import { checksum } from '../training/checksums.ts'
