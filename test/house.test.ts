@@ -52,7 +52,6 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'src/engine',
     'src/models',
     'src/weights',
-    'src/pipelines/vectors.ts',
     'src/training/checksums.ts',
     'src/training/documents.ts',
     'assembly/abi.ts',

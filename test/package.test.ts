@@ -113,9 +113,9 @@ console.log(losses[4] < losses[0])`,
       return sum
     }
     const inference = await packed('index.node.js')
-    // Ceilings a little above what is there: kernels 11, Unicode tables 4, the rest host code.
+    // Ceilings a little above what is there: kernels 11, Unicode tables 4, the rest host code, in as many files as entries share differently.
     expect(inference).toBeGreaterThan(40 * 1024)
-    expect(inference).toBeLessThanOrEqual(74 * 1024)
+    expect(inference).toBeLessThanOrEqual(76 * 1024)
     expect((await packed('training.js')) - inference).toBeLessThanOrEqual(14 * 1024)
   })
 

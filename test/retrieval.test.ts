@@ -15,8 +15,10 @@ import {
   recall,
   reciprocalRankFusion,
   semanticSearch,
+  TextIndex,
   weightedFusion,
   wordsOf,
+  type Embed,
   type EmbeddingIndexOptions,
   type Hit,
 } from '../src/retrieval.ts'
@@ -460,6 +462,68 @@ describe('BM25', () => {
     expect(index.search('NAIVE').map(({ id }) => id)).toEqual([5])
     expect(wordsOf('a-b_c 1.5')).toEqual(['a', 'b', 'c', '1', '5'])
     expect(() => index.add([{ id: 0, text: 'again' }])).toThrow(/not in the index/)
+  })
+})
+
+describe('TextIndex', () => {
+  // Vectors of letters, so that what is near is plain to see; a prompt is told by its name.
+  const asked: string[] = []
+  const embed: Embed = Object.assign(
+    async (texts: readonly string[], { prompt_name }: { prompt_name?: string }) => {
+      asked.push(`${prompt_name}: ${texts.length}`)
+      const counts = (text: string): number[] =>
+        Array.from({ length: 26 }, (_, i) => text.toLowerCase().split(String.fromCharCode(97 + i)).length - 1)
+      return tensor(Float32Array.from(texts.flatMap(counts)), 26)
+    },
+    { sentence: { prompts: { query: 'q', passage: 'p' } } },
+  )
+  const entries = [
+    { id: 'a', text: 'silent', metadata: { n: 1 } },
+    { id: 'b', text: 'inlets and more', metadata: { n: 2 } },
+    { id: 'c', text: 'listen here' },
+    { id: 'd', text: 'zebra' },
+  ]
+
+  it('finds by vectors, by words, and by both', async () => {
+    const index = new TextIndex(embed, { threads: 0 })
+    let told = 0
+    await index.add(entries, { progress_callback: ({ loaded, total }) => (told += loaded / total) })
+    expect([told, index.size, asked]).toEqual([1, 4, ['passage: 4']])
+    const found = async (mode: 'dense' | 'bm25' | 'hybrid', more = {}): Promise<unknown[]> =>
+      (await index.search('listen', { mode, ...more })).map(({ id }) => id)
+    expect(await found('dense')).toEqual(['a', 'c', 'b', 'd'])
+    expect(asked.at(-1)).toBe('query: 1')
+    expect(await found('bm25')).toEqual(['c'])
+    // Second of one list and first of the other, against first of one.
+    expect(await found('hybrid')).toEqual(['c', 'a', 'b', 'd'])
+    expect(await found('hybrid', { weights: [1, 0] })).toEqual(['a', 'c', 'b', 'd'])
+    expect(await found('dense', { top_k: 2, filter: { n: { $gte: 1 } } })).toEqual(['a', 'b'])
+    expect((await index.search('silent', { top_k: 1 }))[0]).toMatchObject(entries[0]!)
+    expect(index.get('c')).toEqual(entries[2])
+    await index.remove(['a'])
+    expect(await found('hybrid')).toEqual(['c', 'b', 'd'])
+    const { sink, files } = memory()
+    await index.save(sink)
+    const loaded = await TextIndex.load(files, embed)
+    expect(await loaded.search('listen')).toEqual(await index.search('listen'))
+    for (const each of [index, loaded]) await each.dispose()
+  })
+
+  it('refuses what is no text, and goes on', async () => {
+    const index = new TextIndex(embed, { threads: 0 })
+    await index.add(entries)
+    await expect(index.search('')).rejects.toThrow(/query: expected a text that is not empty/)
+    await expect(index.search('a', { mode: 'both' as never })).rejects.toThrow(/hybrid, dense, bm25/)
+    await expect(index.add([{ id: 'x', text: 3 as never }])).rejects.toThrow(/entries\[0\]/)
+    await expect(index.add([{ id: 'a', text: 'again' }])).rejects.toThrow(/"a"/)
+    await expect(index.search('x', { signal: AbortSignal.abort() })).rejects.toThrow(/abort/i)
+    expect(() => new TextIndex('model' as never)).toThrow(/a pipeline/)
+    expect((await index.search('\ud800 zebra \0'))[0]!.id).toBe('d')
+    const { sink, files } = memory()
+    const vectorsOnly = await indexOf(vectors(2))
+    await vectorsOnly.save(sink)
+    await expect(TextIndex.load(files, embed)).rejects.toThrow(/a text among its metadata.*EmbeddingIndex\.load/)
+    await index.dispose()
   })
 })
 

@@ -1,6 +1,5 @@
-// A bit for each number of a vector: whether it is above 0. As sentence-transformers' precision ubinary.
-import { Tensor } from '../models/tensor.ts'
-import { quantize } from '../pipelines/vectors.ts'
+// A bit for each number of a vector: whether it is above 0. As sentence-transformers' precision ubinary, packed here: sharing a line with the pipeline would
+// cost every page a file.
 import type { Visit } from './panels.ts'
 
 /** Rows whose scores are handed on at a time. */
@@ -20,7 +19,7 @@ export class Bits {
     return Math.ceil(this.width / 8)
   }
 
-  append(vectors: Float32Array<ArrayBuffer>): void {
+  append(vectors: Float32Array): void {
     this.appendBytes(this.pack(vectors))
   }
 
@@ -43,9 +42,13 @@ export class Bits {
     return bytes
   }
 
-  private pack(vectors: Float32Array<ArrayBuffer>): Uint8Array {
-    const tensor = new Tensor(vectors, [vectors.length / this.width, this.width])
-    return quantize(tensor, 'ubinary', [[], []]).data as Uint8Array
+  private pack(vectors: Float32Array): Uint8Array {
+    const { width, rowBytes } = this
+    const bytes = new Uint8Array((vectors.length / width) * rowBytes)
+    vectors.forEach((x, i) => {
+      if (x > 0) bytes[Math.floor(i / width) * rowBytes + ((i % width) >> 3)]! |= 128 >> ((i % width) & 7)
+    })
+    return bytes
   }
 
   private grow(rows: number): void {
@@ -56,7 +59,7 @@ export class Bits {
   }
 
   /** What share of the bits agrees more than differs: the cosine of vectors of 1 and -1. */
-  scores(queries: Float32Array<ArrayBuffer>, visit: Visit): void {
+  scores(queries: Float32Array, visit: Visit): void {
     const { words, width, bits, rows } = this
     const query = new Bits(width)
     query.append(queries)
