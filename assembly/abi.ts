@@ -184,7 +184,8 @@ export const enum GemmMode {
   BRows = 64, // B given as [K][N]: packed into scratch
   BColumns = 128, // B given as [N][K]: packed into scratch
   BPanelTransposed = 192, // the forward panel [K/8][N][8] of B's transpose, packed into scratch
-  BMask = 192,
+  BPanel8Transposed = 256, // the same of a transpose in 8 bits (kernels/quantize.ts): numbers again in scratch
+  BMask = 448,
 }
 
 /** Token operands are [heads][T][d] (Heads) or [T][heads*d] (rows, the default); P operands are [seq][head][len][len]. */

@@ -76,7 +76,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 }
 const KERNEL = ['abi', 'maps', 'masks', 'math', 'random', 'record', 'rows', 'simd', 'threads'].map((name) => `assembly/${name}.ts`)
 const KERNELS_TOGETHER: Record<string, readonly string[]> = {
-  'assembly/kernels/gemm.ts': ['assembly/kernels/pack.ts'],
+  'assembly/kernels/gemm.ts': ['assembly/kernels/pack.ts', 'assembly/kernels/quantize.ts'],
   'assembly/kernels/quantize.ts': ['assembly/kernels/pack.ts'],
   'assembly/kernels/embedding.ts': ['assembly/kernels/quantize.ts'],
   'assembly/kernels/int8.ts': ['assembly/kernels/gemm.ts', 'assembly/kernels/quantize.ts'],

@@ -47,6 +47,12 @@ for (const layout of ['panel', 'rows'] as const)
     build: (g, { x, w, b }) => ops.linear(g, x!, w!, b!, { scale: 0.5 }),
     forward: ({ x, w, b }) => add(times(x!, w!, 9, 7).map((value) => value / 2), b!, 9), // prettier-ignore
   }
+cases.addLinear = {
+  of: ['linear', 'addLinear'],
+  parameters: { x: [T, 7], w: [9, 7, 'panel'], a: [3, 7, 'panel'], b: [9, 3, 'panel'] },
+  build: (g, { x, w, a, b }) => ops.addLinear(g, ops.linear(g, x!, a!, null, { scale: 0.5 }), b!, ops.linear(g, x!, w!, null)),
+  forward: ({ x, w, a, b }) => add(times(x!, w!, 9, 7), times(times(x!, a!, 3, 7).map((value) => value / 2), b!, 9, 3)), // prettier-ignore
+}
 for (const [name, kind] of Object.entries(ACTIVATIONS))
   cases[`activation ${name}`] = {
     of: ['activation'],
@@ -66,6 +72,23 @@ cases.layerNorm = {
   parameters: { x: [T, 13], gamma: [13], beta: [13] },
   build: (g, { x, gamma, beta }) => ops.layerNorm(g, x!, gamma!, beta!, 1e-5),
   forward: ({ x, gamma, beta }) => rowsOf(x!, 13).flatMap((row) => [...layerNormRow(row, gamma!, beta!, 1e-5).y]),
+}
+for (const frozen of ['gamma', 'beta'] as const) {
+  const other = frozen === 'gamma' ? 'beta' : 'gamma'
+  const fixed = Float32Array.from({ length: 13 }, (_, i) => 1 + i / 13)
+  cases[`layerNorm, ${frozen} frozen`] = {
+    of: ['layerNorm'],
+    parameters: { x: [T, 13], [other]: [13] },
+    inputs: { fixed },
+    build: (g, p) => {
+      const both = { ...p, [frozen]: g.input('fixed', [13], 'f32') }
+      return ops.layerNorm(g, both.x!, both.gamma!, both.beta!, 1e-5)
+    },
+    forward: (p) => {
+      const both = { ...p, [frozen]: fixed } as Record<string, Numbers>
+      return rowsOf(both.x!, 13).flatMap((row) => [...layerNormRow(row, both.gamma!, both.beta!, 1e-5).y])
+    },
+  }
 }
 const [ids, types, positions] = [
   Int32Array.from({ length: T }, (_, i) => (i * 5) % 9),

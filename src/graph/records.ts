@@ -26,7 +26,8 @@ export const RECORDS: { readonly [code: number]: RecordType } = {
     operands: ['r', 'r', 'r?', 'w'],
     extents: ([m, n, k, bw], mode) => {
       const b = mode & GemmMode.BMask
-      const bWords = b === GemmMode.BPanel ? up8(n!) * k! : b === GemmMode.BPanelTransposed ? up8(k!) * n! : k! * n!
+      const packed = b === GemmMode.BPanel ? up8(n!) * k! : b === GemmMode.BPanelTransposed ? up8(k!) * n! : k! * n!
+      const bWords = b === GemmMode.BPanel8Transposed ? panel8Words(k!, n!) : packed
       return [m! * k!, bWords, n!, Math.ceil(n! / bw!) * m! * bw!]
     },
   },

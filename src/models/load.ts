@@ -1,11 +1,12 @@
 import { Engine, resolveThreads } from '../engine/engine.ts'
 import type { WeightDtype } from '../engine/build.ts'
-import type { Weight } from '../engine/store.ts'
+import type { Block, Weight } from '../engine/store.ts'
 import { BertletError, checkOptions, expected, Words } from '../errors.ts'
 import { SPAN, type Layout } from '../graph/tensor.ts'
 import type { JsonObject } from '../json.ts'
 import { loadTensors } from '../weights/load.ts'
 import type { Source } from '../weights/source.ts'
+import type { Adapter } from './adapters.ts'
 import type { TrunkLayout } from './bert.ts'
 import { BertConfig } from './config.ts'
 import { headParameters, type Head } from './heads.ts'
@@ -47,6 +48,8 @@ interface LoadedParts {
   readonly unexpected: readonly string[]
   /** Parameters with fresh values. */
   readonly initialized: readonly string[]
+  /** On a base that it shares. */
+  readonly adapter?: Adapter | undefined
 }
 
 /** A parameter and where the store has it. */
@@ -59,6 +62,7 @@ export interface PlacedSpec extends ParameterSpec {
 export interface Loaded extends LoadedParts {
   config: BertConfig
   specs: readonly PlacedSpec[]
+  trunk: TrunkLayout
 }
 
 /** Weights in a store with what is to be computed from them: what the constructors of models take. */
@@ -67,6 +71,8 @@ export class Loaded {
   /** Of the model, among those of the process. */
   readonly id = `model${nextId++}`
   disposed = false
+  /** Those on this model, by name. */
+  readonly adapters = new Map<string, Loaded>()
 
   constructor(parts: LoadedParts) {
     Object.assign(this, parts)
@@ -77,15 +83,27 @@ export class Loaded {
     this.engine.store.assertLive()
   }
 
+  /** What its plans are kept under: adapters of one shape share theirs. */
+  get plans(): string {
+    return this.block === undefined ? this.id : this.adapter!.plans
+  }
+
+  /** The weights that are another's in the plans' other uses. */
+  get block(): Block | undefined {
+    return this.adapter?.merged === undefined ? this.adapter?.block : undefined
+  }
+
   /** Gives up the weights; the memory goes with the last model on it. */
   async dispose(): Promise<void> {
     if (this.disposed) return
     this.disposed = true
-    const { engine, specs, id } = this
+    const { engine, specs, id, adapter } = this
     await engine.dispose(() => {
       engine.forget(`${id}|`)
       for (const { held } of specs) engine.store.drop(held)
+      for (const name of adapter?.merged ?? []) engine.store.drop(name)
     })
+    adapter?.ended()
   }
 }
 
@@ -148,6 +166,12 @@ function first(head: Head, config: BertConfig, dtype: WeightDtype) {
 export async function attach(base: Loaded, head: Head, from: ModelSource | undefined, options: LoadOptions = {}): Promise<Loaded> {
   checkOptions('withHead', options, [...LABEL_OPTIONS, ...SOURCE_OPTIONS, 'seed', 'initialize_missing'])
   base.assertLive()
+  if (base.adapter !== undefined)
+    throw new BertletError(
+      'invalid_argument',
+      'withHead: expected a model without an adapter',
+      'Put the head on the base, and the adapter on that',
+    )
   const source = from === undefined ? undefined : openSource(from, options)
   const own = source && (await readConfig(source, options.signal))
   const config = headConfig(base.config, own, options)
@@ -196,11 +220,11 @@ export const trunkLayout = (head: Head, config: BertConfig, dtype: WeightDtype =
   wordTable: head.decodes && config.tie_word_embeddings ? 'panel' : 'rows',
 })
 
-const place = (specs: readonly ParameterSpec[], before: string): PlacedSpec[] =>
+export const place = (specs: readonly ParameterSpec[], before: string): PlacedSpec[] =>
   specs.map((spec) => ({ ...spec, held: `${before}${spec.name}` }))
 
 /** Reserves the weights, or holds those that are there; `held` tells how far it came. */
-function hold(engine: Engine, specs: readonly PlacedSpec[], dtype: WeightDtype | undefined, held: PlacedSpec[] = []): Weight[] {
+export function hold(engine: Engine, specs: readonly PlacedSpec[], dtype: WeightDtype | undefined, held: PlacedSpec[] = []): Weight[] {
   const wanted = specs.map((spec) => ({ name: spec.held, shape: spec.shape, layout: residentLayout(spec, dtype) }))
   engine.store.expect(wanted)
   return wanted.map((spec, i) => {

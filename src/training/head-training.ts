@@ -16,14 +16,15 @@ import { chooseMemory, memoryDefaults, takeMemory, type MemoryOptions, type Memo
 import { ADAMW_OPTIONS, adamWDefaults, clipFactor, layerScale, moments, type AdamW } from './optimizer.ts'
 import type { AdamWOptions, OptimizerCounters } from './optimizer.ts'
 import { boundOf, prepare, within, type Prepared, type TrainingInputs } from './prepared.ts'
+import { trainableOf, type Trainable } from './trainable.ts'
 import { TrainingSession, type GradientNorms } from './session.ts'
 import { inputsOfShape, type BatchShape } from './shape.ts'
 
 export type { TrainingInputs } from './prepared.ts'
 
 export interface HeadTrainingOptions extends AdamWOptions, MemoryOptions {
-  /** Which parameters are trained, by Hugging Face's names without `bert.`; all by default. */
-  readonly trainable?: (name: string) => boolean
+  /** Which parameters are trained; all by default, of a model with an adapter all of the adapter's. Its base is frozen. */
+  readonly trainable?: Trainable
   /** Whether the config's dropout is on; true by default. */
   readonly dropout?: boolean
   /** Of dropout; 0 by default. */
@@ -95,17 +96,27 @@ export class HeadTraining {
     checkOptions('HeadTraining', options, HEAD_TRAINING_OPTIONS)
     const { layer_lr_decay: decay = 1 } = options
     if (!(decay > 0 && decay <= 1)) throw expected('layer_lr_decay', 'a number above 0, at most 1', decay)
+    trainableOf(options.trainable)
     this.adamW = adamWDefaults(options)
     this.memory = memoryDefaults(options)
     this.loaded = model.loaded
-    const { dtype = 'f32' } = this.loaded.trunk
-    if (dtype !== 'f32') {
+    const { adapter, trunk } = this.loaded
+    const { dtype = 'f32' } = trunk
+    if (dtype !== 'f32' && !(dtype === 'int8' && adapter)) {
       throw new BertletError(
         'unsupported',
         `training: expected weights in f32, got ${dtype}, which are frozen`,
-        'Load the model with dtype f32',
+        dtype === 'int8'
+          ? 'Load the model with dtype f32, or train an adapter on it: model.withAdapter()'
+          : 'Load the model with dtype f32',
       )
     }
+    if (adapter?.merged)
+      throw new BertletError(
+        'invalid_argument',
+        'training: expected an adapter apart from its base, got a merged one',
+        'Call unmerge() first',
+      )
   }
 
   /**
@@ -200,13 +211,7 @@ export class HeadTraining {
   ): Promise<Map<string, Float32Array>> {
     return this.inTurn(async () => {
       const session = await this.accumulate(inputs, signal)
-      const { place } = this.loaded
-      return new Map(
-        [...session.trained.keys()].map(({ name }) => [
-          place !== '' && name.startsWith(place) ? name.slice(place.length) : name,
-          session.gradient(name),
-        ]),
-      )
+      return new Map([...session.trained.keys()].map(({ name }) => [bare(name), session.gradient(name)]))
     })
   }
 
@@ -238,7 +243,7 @@ export class HeadTraining {
         const values = {
           ...chunkInputs(batch, chunk, selection),
           ...lossInputs(terms, scales, batch, chunk, selection),
-          ...dropoutInputs(batch, chunk, examples, this.options.seed ?? 0, session.counters.steps),
+          ...dropoutInputs(batch, chunk, { first: examples, seed: this.options.seed ?? 0, step: session.counters.steps, selection }),
         }
         await session.accumulate(chunk.dims, values, signal)
       }
@@ -281,8 +286,11 @@ export class HeadTraining {
       graphs: (this.graphs ??= this.build(parts[0]!)),
       bound: boundOf(parts, budget, this.session?.bound),
       weights: specs.map(({ held, shape, layout }) => {
-        const bytes = alignUp(weightBytes({ shape, layout: layout === 'panel' ? 'panel' : 'rows' }))
-        return { bytes, held: engine.store.has(held) }
+        const present = engine.store.has(held)
+        const bytes = alignUp(
+          present ? engine.store.get(held).bytes : weightBytes({ shape, layout: layout === 'panel' ? 'panel' : 'rows' }),
+        )
+        return { bytes, held: present }
       }),
       key: `${id}|${this.own}|train.step`,
       begun: this.session !== undefined,
@@ -292,14 +300,15 @@ export class HeadTraining {
   }
 
   private build({ terms, batch }: Prepared): TrainingGraphs {
-    const { head, attention, config } = this.loaded
-    const { trainable, dropout = true, layer_lr_decay: decay = 1 } = this.options
+    const { head, attention, config, adapter } = this.loaded
+    const wanted = trainableOf(this.options.trainable)
+    const { dropout = true, layer_lr_decay: decay = 1 } = this.options
     const build = lossGraph(this.loaded, attention, { selected: head.decodes, embeds: batch.embeds !== undefined, terms, dropout })
     return trainingGraphs(build, {
       ...this.adamW,
       own: this.own,
       scaleOf: layerScale(decay, config.num_hidden_layers),
-      ...(trainable && { trainable: ({ name }: Symbolic) => trainable(name.slice(name.indexOf('/') + 1)) }),
+      trainable: ({ name }: Symbolic) => name.startsWith(adapter?.place ?? '') && wanted(bare(name)),
     })
   }
 
@@ -335,6 +344,9 @@ export class HeadTraining {
     )
   }
 }
+
+/** A parameter's name without what sets heads and adapters apart in a store. */
+const bare = (held: string): string => held.slice(held.indexOf('/') + 1)
 
 function unloaded({ type, config, ...options }: UnloadedModel): Loaded {
   if (typeof type?.headFor !== 'function' || !(config instanceof BertConfig))

@@ -21,6 +21,7 @@ import { HeadTraining, type TrainingInputs } from './head-training.ts'
 import { largestBatches } from './largest.ts'
 import { Log } from './log.ts'
 import { learningRateAt } from './schedule.ts'
+import type { Trainable } from './trainable.ts'
 
 export interface TrainOutput {
   readonly global_step: number
@@ -38,7 +39,7 @@ export interface LoopParts<F> {
   readonly dataset: Dataset<F>
   readonly callbacks: readonly TrainerCallback[]
   readonly processing_class: WithFiles | undefined
-  readonly trainable: ((name: string) => boolean) | undefined
+  readonly trainable: Trainable | undefined
   readonly evaluate: (options: {
     signal: AbortSignal | undefined
     onBatch: (done: number, total: number) => Promise<void>
@@ -220,6 +221,7 @@ export class TrainingLoop<F> {
       'steps of warm-up': this.warmup,
       ...Object.fromEntries(DECIDING.map((name) => [name, args[name]])),
       ...(model.info().build.name === 'fast' && { precision: 'fast' }),
+      ...(loaded.adapter && { adapter: loaded.adapter.shape }),
     }
   }
 

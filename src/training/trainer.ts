@@ -9,6 +9,7 @@ import type { TrainerCallback } from './callbacks.ts'
 import { dataCollatorFor } from './collate.ts'
 import { toDataset, type DataCollator, type Dataset, type Feature } from './dataset.ts'
 import { evaluateDataset, type ComputeMetrics, type EvalPrediction, type Evaluation, type PreprocessLogits } from './evaluation.ts'
+import type { Trainable } from './trainable.ts'
 import { TrainingLoop, type TrainOutput } from './loop.ts'
 
 export interface TrainerOptions<F = Feature> {
@@ -25,8 +26,8 @@ export interface TrainerOptions<F = Feature> {
   /** What is kept of each batch's outputs for compute_metrics. */
   readonly preprocess_logits_for_metrics?: PreprocessLogits
   readonly callbacks?: readonly TrainerCallback[]
-  /** Which parameters are trained, by Hugging Face's names without `bert.`; all by default. */
-  readonly trainable?: (name: string) => boolean
+  /** Which parameters are trained; all by default, of a model with an adapter all of the adapter's. */
+  readonly trainable?: Trainable
 }
 
 export interface TrainOptions {
