@@ -11,7 +11,7 @@ import { GOLDEN_HASH, INT4_HASH, INT8_HASH, outputHash, REPRODUCIBLE_CASES } fro
 import { SAVED } from './saved.ts'
 import { TOKENIZER_CASES } from './tokenizer.ts'
 import { SOURCE_CASES } from './sources.ts'
-import { TRAINED_CASES, TRAINED_HASH, trainedHash } from './trained.ts'
+import { ADAPTED_CASES, ADAPTED_HASH, ADAPTED_INT8_HASH, TRAINED_CASES, TRAINED_HASH, trainedHash } from './trained.ts'
 import { TRAINING_MEMORY } from './training-memory.ts'
 
 // Models are tiny here, and yet every thread that is asked for runs.
@@ -42,6 +42,13 @@ export const CONFORMANCE: Readonly<Record<string, readonly ConformanceCase[]>> =
     name,
     run: async () => same(await trainedHash(options), TRAINED_HASH, 'hash of the weights'),
   })),
+  'the same bits after training an adapter': Object.entries(ADAPTED_CASES).flatMap(([name, options]) => [
+    { name, run: async () => same(await trainedHash(options), ADAPTED_HASH, 'hash of the adapter') },
+    {
+      name: `${name}, int8`,
+      run: async () => same(await trainedHash({ ...options, dtype: 'int8' }), ADAPTED_INT8_HASH, 'hash of the adapter'),
+    },
+  ]),
   'memory of training': TRAINING_MEMORY,
   tokenizer: TOKENIZER_CASES,
   sources: SOURCE_CASES,
