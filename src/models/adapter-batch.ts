@@ -1,10 +1,8 @@
 // A batch whose rows have adapters of their own, as PEFT's `adapter_names`: rows of one adapter run together, and come back in the caller's order.
 import { BertletError, expected, nearest, show, Words } from '../errors.ts'
 import { BASE_ROWS } from './adapters.ts'
-import { labelsOf } from './labels.ts'
 import type { Loaded } from './load.ts'
-import { isGiven } from './rectangle.ts'
-import { Tensor } from './tensor.ts'
+import type { Tensor } from './tensor.ts'
 
 type Inputs = Readonly<Record<string, unknown>>
 type Outputs = Readonly<Record<string, unknown>>
@@ -12,13 +10,22 @@ type Outputs = Readonly<Record<string, unknown>>
 /** What has a row for each row of the batch. */
 const BY_ROWS = ['input_ids', 'inputs_embeds', 'attention_mask', 'token_type_ids', 'position_ids', 'logits_positions'] as const
 
-/** Answers a call that names an adapter for every row; `run` answers one whose rows have the same. */
-export async function mixed(loaded: Loaded, call: Inputs, run: (on: Loaded, inputs: Inputs) => Promise<object>): Promise<object> {
+/** What a model hands over: what its head takes as labels, how it makes a tensor, and how it answers rows that have the same adapter. */
+interface Ways {
+  readonly labels: readonly string[]
+  readonly tensor: typeof Tensor
+  readonly run: (on: Loaded, inputs: Inputs) => Promise<object>
+}
+
+const isGiven = (value: unknown): boolean => value !== undefined && value !== null
+
+/** Answers a call that names an adapter for every row. */
+export async function mixed(loaded: Loaded, call: Inputs, { labels, tensor, run }: Ways): Promise<object> {
   const { adapter_names: names, ...inputs } = call
   const base = loaded.adapter?.base ?? loaded
   const rows = rowsOf(inputs)
   if (!Array.isArray(names) || names.length !== rows) throw expected('adapter_names', `${rows} names, one a row`, names)
-  const label = labelsOf(base.head.architecture).find((name) => isGiven(inputs[name]))
+  const label = labels.find((name) => isGiven(inputs[name]))
   if (label !== undefined)
     throw new BertletError(
       'invalid_argument',
@@ -38,7 +45,12 @@ export async function mixed(loaded: Loaded, call: Inputs, run: (on: Loaded, inpu
     parts.push({ rows: own, outputs: (await run(on, chosen)) as Outputs })
   }
   const positions = inputs.logits_positions as readonly ArrayLike<number>[] | null | undefined
-  return join(parts, isGiven(positions) ? positions.map(({ length }) => length) : undefined, rows)
+  return join(
+    parts,
+    positions?.map(({ length }) => length),
+    rows,
+    tensor,
+  )
 }
 
 interface Part {
@@ -81,10 +93,10 @@ function select(value: unknown, rows: readonly number[]): unknown {
 }
 
 /** Each output as if one call had given it. `lengths`: rows of word scores that each row of the batch has. */
-function join(parts: readonly Part[], lengths: readonly number[] | undefined, rows: number): Outputs {
+function join(parts: readonly Part[], lengths: readonly number[] | undefined, rows: number, tensor: typeof Tensor): Outputs {
   const merge = (values: readonly unknown[], count: (row: number) => number): unknown => {
     const [first] = values
-    if (!Array.isArray(first)) return mergeTensors(values as Tensor[], parts, count, rows)
+    if (!Array.isArray(first)) return new tensor(...merged(values as Tensor[], parts, count, rows))
     return first.map((_, i) => merge(values.map((value) => (value as unknown[])[i]), count)) // prettier-ignore
   }
   return Object.fromEntries(
@@ -98,7 +110,13 @@ function join(parts: readonly Part[], lengths: readonly number[] | undefined, ro
 /** Outputs that stand one after the other for chosen positions. */
 const WORD_SCORES = ['logits', 'prediction_logits']
 
-function mergeTensors(tensors: readonly Tensor[], parts: readonly Part[], count: (row: number) => number, rows: number): Tensor {
+/** Data and dims. */
+function merged(
+  tensors: readonly Tensor[],
+  parts: readonly Part[],
+  count: (row: number) => number,
+  rows: number,
+): [data: Float32Array<ArrayBuffer>, dims: number[]] {
   const rest = tensors[0]!.dims.slice(1)
   const odd = tensors.find(({ dims }) => dims.slice(1).join() !== rest.join())
   if (odd !== undefined) {
@@ -115,5 +133,5 @@ function mergeTensors(tensors: readonly Tensor[], parts: readonly Part[], count:
       data.set(values.subarray(at, (at += count(row) * width)), starts[row]! * width)
     }
   }
-  return new Tensor(data, [starts[rows]!, ...rest])
+  return [data, [starts[rows]!, ...rest]]
 }

@@ -56,7 +56,8 @@ export interface Adapter {
 }
 
 const CONFIG = 'adapter_config.json'
-export const WEIGHTS = 'adapter_model.safetensors'
+const WEIGHTS = 'adapter_model.safetensors'
+const PYTHON = 'adapter_model.bin'
 /** What PEFT puts before the names of a model's modules. */
 const BEFORE = 'base_model.model.'
 let nextPlace = 1
@@ -68,6 +69,7 @@ export async function adapt(from: Loaded, what: ModelSource | LoraConfig, option
   const seed = checkSeed(options.seed ?? 0)
   const source = isConfig(what) ? undefined : openSource(what as ModelSource, options)
   const given = source === undefined ? (what as LoraConfig) : await readConfig(source, options.signal)
+  if (source !== undefined) await checkWeights(source, options.signal)
   const config = checkLoraConfig(given, base.head, source && `${source.name}: ${CONFIG}`)
   if (source === undefined && config.init_lora_weights !== true && config.init_lora_weights !== 'gaussian')
     throw expected('init_lora_weights', "true or 'gaussian' for a fresh adapter", config.init_lora_weights)
@@ -142,6 +144,25 @@ async function readConfig(source: Source, signal: AbortSignal | undefined) {
   throw new BertletError(
     'not_found',
     `${source.name}: expected a file ${CONFIG}, found none`,
+    `Give the folder of an adapter of Hugging Face PEFT: ${CONFIG} and ${WEIGHTS}`,
+  )
+}
+
+async function checkWeights(source: Source, signal: AbortSignal | undefined): Promise<void> {
+  for (const file of [WEIGHTS, PYTHON]) {
+    const reader = await source.open(file, { signal })
+    await reader?.close()
+    if (reader === undefined) continue
+    if (file === WEIGHTS) return
+    throw new BertletError(
+      'unsupported',
+      `${source.name}: expected ${WEIGHTS}, found only ${file}, which holds Python objects`,
+      `Convert it once: python -c "from peft import AutoPeftModel; AutoPeftModel.from_pretrained('FOLDER').save_pretrained('FOLDER')"`,
+    )
+  }
+  throw new BertletError(
+    'not_found',
+    `${source.name}: expected a weights file ${WEIGHTS}, found none`,
     `Give the folder of an adapter of Hugging Face PEFT: ${CONFIG} and ${WEIGHTS}`,
   )
 }

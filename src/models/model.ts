@@ -22,6 +22,9 @@ import { selectPositions, type Selection } from './selection.ts'
 import { Tensor } from './tensor.ts'
 import { headVariant, inferenceGraph, type Variant } from './variant.ts'
 
+/** At one place: what is handed to a piece is written out where it is loaded. */
+const seldom = () => import('./seldom.ts')
+
 /** What a model was loaded as and runs as, and why. */
 export interface ModelInfo {
   readonly model: string
@@ -141,7 +144,7 @@ export abstract class BertPreTrainedModel extends Callable {
     from: ModelSource | BertConfig,
     options: LoadOptions = {},
   ): Promise<Estimate> {
-    const { estimate } = await import('./seldom.ts')
+    const { estimate } = await seldom()
     return estimate(from, this.headFor(options), options)
   }
 
@@ -176,13 +179,8 @@ export abstract class BertPreTrainedModel extends Callable {
    */
   async withAdapter(from: ModelSource | LoraConfig = {}, options: AdapterOptions = {}): Promise<this> {
     this.loaded.assertLive()
-    const { adapt } = await import('./adapters.ts')
+    const { adapt } = await seldom()
     return this.over(await adapt(this.loaded, from, options))
-  }
-
-  /** The Python name of the way to load another adapter. */
-  load_adapter(from: ModelSource, options?: AdapterOptions): Promise<this> {
-    return this.withAdapter(from, options)
   }
 
   /**
@@ -190,17 +188,17 @@ export abstract class BertPreTrainedModel extends Callable {
    * they are, and unmerge() leaves no trace.
    */
   async merge(): Promise<void> {
-    await (await import('./adapter-merge.ts')).merge(this.loaded)
+    await (await seldom()).merge(this.loaded)
   }
 
   /** Computes with base and adapter apart again. */
   async unmerge(): Promise<void> {
-    await (await import('./adapter-merge.ts')).unmerge(this.loaded)
+    await (await seldom()).unmerge(this.loaded)
   }
 
   /** A plain model of base and adapter together, which savePretrained() writes whole; this one is disposed of. */
   async mergeAndUnload(): Promise<this> {
-    const plain = this.over(await (await import('./adapter-merge.ts')).mergedModel(this.loaded))
+    const plain = this.over(await (await seldom()).mergedModel(this.loaded))
     await this.dispose()
     return plain
   }
@@ -230,8 +228,8 @@ export abstract class BertPreTrainedModel extends Callable {
   async savePretrained(to: Target, { tokenizer }: { tokenizer?: WithFiles } = {}): Promise<void> {
     this.loaded.assertLive()
     const { adapter, head } = this.loaded
-    const { saveFiles, saveModel } = await import('./seldom.ts')
-    if (adapter) await (await import('./adapters.ts')).saveAdapter(this.loaded, adapter, to)
+    const { saveAdapter, saveFiles, saveModel } = await seldom()
+    if (adapter) await saveAdapter(this.loaded, adapter, to)
     else await saveModel(this.loaded, head.architecture, to)
     if (tokenizer) await saveFiles(tokenizer, to)
   }
@@ -247,7 +245,7 @@ export abstract class BertPreTrainedModel extends Callable {
    */
   async resizeTokenEmbeddings(vocab_size: number, { seed = 0 }: { seed?: number } = {}): Promise<void> {
     this.loaded.assertLive()
-    const { resizeVocabulary } = await import('./seldom.ts')
+    const { resizeVocabulary } = await seldom()
     await resizeVocabulary(this.loaded, vocab_size, seed)
   }
 
@@ -294,8 +292,9 @@ export abstract class BertPreTrainedModel extends Callable {
   async _call(inputs: ModelInputs | ChoiceInputs): Promise<object> {
     if (!isGiven(inputs?.adapter_names)) return this.answer(inputs)
     this.loaded.assertLive()
-    const { mixed } = await import('./adapter-batch.ts')
-    return mixed(this.loaded, { ...inputs }, (on, rows) => this.over(on).answer(rows))
+    const { mixed } = await seldom()
+    const labels = labelsOf(this.loaded.head.architecture)
+    return mixed(this.loaded, { ...inputs }, { labels, tensor: Tensor, run: (on, rows) => this.over(on).answer(rows) })
   }
 
   /** What a call gives; classes whose head's outputs want another shape override it. */

@@ -169,7 +169,7 @@ export class Checkpoints {
     const { engine, specs, adapter } = loaded
     const { store } = engine
     await engine.exclusively(async () => {
-      if (adapter) return (await import('../models/adapters.ts')).readAdapter(this.folder.source(name), loaded, adapter)
+      if (adapter) return (await import('../models/seldom.ts')).readAdapter(this.folder.source(name), loaded, adapter)
       const sink = new StoreSink(engine, () => new Map(specs.map((spec) => [spec.name, store.get(spec.held)])))
       try {
         await loadTensors(this.folder.source(name), specs, sink)

@@ -17,7 +17,7 @@ export interface WeightsFile {
   readonly header: Header
 }
 
-/** Opens and checks a source's weights: model.safetensors, its shards, or the only safetensors file that is there; `file`, if it is named. */
+/** Opens and checks a source's weights: model.safetensors, its shards, or the only safetensors file that is there; `file`, which is there, if it is named. */
 export async function openWeights(
   source: Source,
   options: ReadOptions & { readonly file?: string | undefined } = {},
@@ -25,8 +25,7 @@ export async function openWeights(
   const { file } = options
   if (file !== undefined) {
     const reader = await source.open(file, options)
-    if (reader !== undefined) return readAll([{ file, reader }])
-    throw await noWeights(source, (await source.list?.(options)) ?? [], options, file)
+    return readAll([{ file, reader: reader! }])
   }
   const whole = await source.open(WHOLE, options)
   if (whole !== undefined) return readAll([{ file: WHOLE, reader: whole }])
@@ -116,25 +115,21 @@ async function openShards(source: Source, index: ReadonlyMap<string, string>, op
   return files
 }
 
-async function noWeights(source: Source, files: readonly string[], options: ReadOptions, whole = WHOLE): Promise<BertletError> {
-  const adapter = whole !== WHOLE
-  for (const file of adapter ? [whole.replace(/safetensors$/, 'bin')] : TORCH) {
+async function noWeights(source: Source, files: readonly string[], options: ReadOptions): Promise<BertletError> {
+  for (const file of TORCH) {
     const reader = files.includes(file) ? undefined : await source.open(file, options)
     await reader?.close()
     if (reader === undefined && !files.includes(file)) continue
-    const [module, type] = adapter ? ['peft', 'AutoPeftModel'] : ['transformers', 'AutoModel']
     return new BertletError(
       'unsupported',
-      `${source.name}: expected ${whole}, found only ${file}, which holds Python objects`,
-      `Convert it once: python -c "from ${module} import ${type}; ${type}.from_pretrained('FOLDER').save_pretrained('FOLDER')"`,
+      `${source.name}: expected ${WHOLE}, found only ${file}, which holds Python objects`,
+      `Convert it once: python -c "from transformers import AutoModel; AutoModel.from_pretrained('FOLDER').save_pretrained('FOLDER')"`,
     )
   }
   const found = files.length === 0 ? 'none' : `only ${files.slice(0, 10).join(', ')}`
   return new BertletError(
     'not_found',
-    `${source.name}: expected a weights file ${whole}, found ${found}`,
-    adapter
-      ? 'Give the folder of an adapter of Hugging Face PEFT: adapter_config.json and adapter_model.safetensors'
-      : 'Give the folder of a Hugging Face BERT checkpoint: config.json, model.safetensors, and tokenizer.json or vocab.txt',
+    `${source.name}: expected a weights file ${WHOLE}, found ${found}`,
+    'Give the folder of a Hugging Face BERT checkpoint: config.json, model.safetensors, and tokenizer.json or vocab.txt',
   )
 }
