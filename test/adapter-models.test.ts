@@ -406,3 +406,27 @@ describe('what does not fit is refused, and the base stays as it was', () => {
     await int8.dispose()
   })
 })
+
+it('an adapter of a bare BertModel fits the trunk of a class with a head, and gives features; the other way round too', async () => {
+  const trunk = await BertModel.fromPretrained(FILES, { threads: 1 })
+  const own = await trunk.withAdapter({ r: 2, target_modules: ['dense'], bias: 'lora_only' }, { seed: 3 })
+  for (const { held, name } of own.loaded.specs)
+    if (name.endsWith('lora_B.weight')) own.loaded.engine.store.write(held, own.loaded.engine.store.read(held).fill(0.1))
+  const files = await saved(own)
+  expect([...readSafetensors(files['adapter_model.safetensors']!).keys()][0]).toBe(
+    'base_model.model.encoder.layer.0.attention.output.dense.base_layer.bias',
+  )
+  const options = { pooling: 'mean', normalize: true } as const
+  const features = await own.features(INPUTS, options)
+  expect(features.data.join()).not.toBe((await trunk.features(INPUTS, options)).data.join())
+  const headed = await BertForSequenceClassification.fromPretrained(FILES, { threads: 1 })
+  const tuned = await headed.withAdapter(files)
+  const [{ hidden_states: got }, { hidden_states: want }] = [
+    await tuned({ ...INPUTS, output_hidden_states: true }),
+    await own({ ...INPUTS, output_hidden_states: true }),
+  ]
+  expect(got).toEqual(want)
+  const back = await trunk.withAdapter(await saved(tuned))
+  expect(await back.features(INPUTS, options)).toEqual(features)
+  for (const model of [back, tuned, headed, own, trunk]) await model.dispose()
+})
