@@ -88,7 +88,7 @@ export async function adapt(from: Loaded, what: ModelSource | LoraConfig, option
     if (wanted.join() === shape.join()) continue
     throw expected('num_labels', `${shape[0]}, the base's, as the adapter has no ${moduleOf(name)} of its own`, new Words(`${wanted[0]}`))
   }
-  const name = nameOf(base, options.adapter_name)
+  nameOf(base, options.adapter_name)
 
   // Nothing is awaited from here to where the base's weights are held: it cannot go away in between.
   from.assertLive()
@@ -103,7 +103,7 @@ export async function adapt(from: Loaded, what: ModelSource | LoraConfig, option
         shape,
         layout: layout === 'panel' ? ('panel' as const) : ('rows' as const),
       }))
-      block ??= engine.store.holdTogether(specs, `adapter ${name}`)
+      block ??= engine.store.holdTogether(specs, 'an adapter')
     }
     if (source !== undefined) await stream(source, base, own, parts, reserve, options)
     else {
@@ -111,6 +111,8 @@ export async function adapt(from: Loaded, what: ModelSource | LoraConfig, option
       fresh(engine.store, base, own, config, { seed, fan: new Map(parts.branches.map(({ module, k }) => [module, k])) })
     }
     const layout = layoutOf(parts.branches, config, before, instead)
+    // Again: another may have come while this one was read.
+    const name = nameOf(base, options.adapter_name)
     const shape = JSON.stringify([config.lora_dropout, parts.branches, parts.copies.map((spec) => [spec.name, spec.shape])])
     const adapter = register({ name, config, parts, base, block: block!, place: before, shape })
     const { threadsWhy, dtypeWhy, attention, budget, head, poolerPlace } = base
