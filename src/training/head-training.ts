@@ -111,6 +111,14 @@ export class HeadTraining {
           : 'Load the model with dtype f32',
       )
     }
+    if (trunk.smoothed) {
+      const fix = 'Quantise the float checkpoint without --calibrate, or load it with dtype int8'
+      throw new BertletError(
+        'unsupported',
+        'training: expected an int8 base whose layers read what they are given, got a smoothed one',
+        fix,
+      )
+    }
     if (adapter?.merged)
       throw new BertletError(
         'invalid_argument',
