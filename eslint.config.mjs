@@ -10,6 +10,7 @@ export default tseslint.config(
     ignores: [
       'build/',
       'bench/peak/peak.ts',
+      'bench/retrieval/read.ts',
       'test/support/math-entry.ts',
       'dist/',
       '**/.cache/',

@@ -93,7 +93,7 @@ export const enum Op {
   Dropout = 16,
   /** The same over attention maps. dims heads, B, S, stream; operands x, y, offsets, examples i32[B], seeds i32[2]; floats p. */
   DropoutMaps = 17,
-  /** y = the rows of x in 7 bits, with step and least value (kernels/quantize.ts). dims rows, K; operands x [rows][K], y rows7. */
+  /** y = the rows of x (times by, columnwise) in 7 bits, with step and least value (kernels/quantize.ts). dims rows, K; operands x [rows][K], y rows7, by?[K]. */
   Quantize = 18,
   /** C = act(A B + bias) over integers. dims M N K BW; operands A rows7 [M][K], B panel8 [N][K], bias?[N], C in blocks as Gemm's. mode = Activation. */
   GemmInt8 = 19,
@@ -117,6 +117,14 @@ export const enum Op {
   Scatter = 26,
   /** dx = scale[0] * loss'(x). mode = ElementLoss | Accumulate; dims n m; operands x, targets f32, scale f32[1], dx. */
   ElementLossGrad = 27,
+  /** dx[t] = dy[sequence of t] / its length. mode = Accumulate; dims B, H, T; operands dy [B][H], offsets i32[B+1], dx [T][H]. */
+  MeanPoolGrad = 31,
+  /** From Normalize to its x: dx = (dy - x (x dy) / |x|^2) / |x|; dy / eps where |x| is below eps. mode = Accumulate; dims rows, H; operands x, dy, dx; floats eps. */
+  NormalizeGrad = 32,
+  /** y[r] = scale * score(a[r], b[r]). mode = Pair; dims rows, H; operands a, b [rows][H], y [rows]; floats scale. */
+  Pairwise = 33,
+  /** To its a; to its b with the two changed. mode = Pair | Accumulate; dims rows, H; operands a, b, dy [rows], da [rows][H]; floats scale. */
+  PairwiseGrad = 34,
   /** dx[t][c] += scale[0] * (softmax - onehot), always accumulates; spans must not overlap. dims R, T, W, c; operands x, starts, ends, labels, lse, scale f32[1], dx [T][W]. */
   SpanCrossEntropyGrad = 28,
 
@@ -167,7 +175,16 @@ export const enum Activation {
 export const enum ElementLoss {
   Squared = 0, // (x - t)^2
   Binary = 1, // -t log s(x) - (1 - t) log(1 - s(x)), s the logistic function
-  Mask = 1,
+  Hinge = 2, // max(0, x + t); of training's builds alone
+  Mask = 3,
+}
+
+/** How two rows are held against each other. */
+export const enum Pair {
+  Dot = 0,
+  Euclidean = 1, // |a - b|_2
+  Manhattan = 2, // |a - b|_1
+  Mask = 3,
 }
 
 /** Bits of a record's mode beyond Activation.Mask. */
@@ -184,7 +201,8 @@ export const enum GemmMode {
   BRows = 64, // B given as [K][N]: packed into scratch
   BColumns = 128, // B given as [N][K]: packed into scratch
   BPanelTransposed = 192, // the forward panel [K/8][N][8] of B's transpose, packed into scratch
-  BMask = 192,
+  BPanel8Transposed = 256, // the same of a transpose in 8 bits (kernels/quantize.ts): numbers again in scratch
+  BMask = 448,
 }
 
 /** Token operands are [heads][T][d] (Heads) or [T][heads*d] (rows, the default); P operands are [seq][head][len][len]. */

@@ -14,8 +14,9 @@ import { layerNorm, layerNormGrad, layerNormParamGrad } from './kernels/layernor
 import { dropout, dropoutMaps } from './kernels/dropout'
 import { crossEntropy, crossEntropyGrad, elementLoss, elementLossGrad, spanCrossEntropy, spanCrossEntropyGrad } from './kernels/loss'
 import { adamW, squares } from './kernels/optimizer'
+import { pairwise, pairwiseGrad } from './kernels/pairwise'
 import { quantize } from './kernels/quantize'
-import { columnSum, meanPool, normalize, sum } from './kernels/reduce'
+import { columnSum, meanPool, meanPoolGrad, normalize, normalizeGrad, sum } from './kernels/reduce'
 import { softmax, softmaxGrad } from './kernels/softmax'
 
 export { GEMM_SCRATCH, HIGH, KC, MC, MR, NR, tryTile, useTile } from './kernels/gemm'
@@ -136,6 +137,18 @@ function dispatchTraining(op: i32, r: usize): bool {
       return true
     case Op.AttentionGrad:
       attentionGrad(r)
+      return true
+    case Op.MeanPoolGrad:
+      meanPoolGrad(r)
+      return true
+    case Op.NormalizeGrad:
+      normalizeGrad(r)
+      return true
+    case Op.Pairwise:
+      pairwise(r)
+      return true
+    case Op.PairwiseGrad:
+      pairwiseGrad(r)
       return true
     case Op.Fill:
       fill(r)

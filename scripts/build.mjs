@@ -44,7 +44,7 @@ async function kernels() {
 const libraryIsExternal = {
   name: 'library-is-external',
   setup: ({ onResolve }) =>
-    onResolve({ filter: /\/(index\.node|training)\.ts$/ }, ({ path: file, kind }) =>
+    onResolve({ filter: /\/(index\.node|retrieval|training|data)\.ts$/ }, ({ path: file, kind }) =>
       kind === 'entry-point' ? undefined : { path: `./${path.basename(file, '.ts')}.js`, external: true },
     ),
 }
@@ -68,11 +68,28 @@ async function host() {
     await detachPieces(made.metafile)
     return made
   }
-  const isolate = (name) => ({ [`index.${name}`]: 'src/index.edge.ts', [`training.${name}`]: 'src/training.ts' })
+  const isolate = (name) => ({
+    [`index.${name}`]: 'src/index.edge.ts',
+    [`retrieval.${name}`]: 'src/retrieval.ts',
+    [`training.${name}`]: 'src/training.ts',
+    [`data.${name}`]: 'src/data.ts',
+  })
   const built = await Promise.all([
-    library({ 'index.node': 'src/index.node.ts', 'index.web': 'src/index.web.ts', training: 'src/training.ts' }, inlineAssets()),
+    library(
+      {
+        ...{ 'index.node': 'src/index.node.ts', 'index.web': 'src/index.web.ts' },
+        ...{ retrieval: 'src/retrieval.ts', training: 'src/training.ts', data: 'src/data.ts' },
+      },
+      inlineAssets(),
+    ),
     library(isolate('workerd'), staticModules(), 'lib-workerd-[name]-[hash]'),
     library(isolate('edge'), staticModules('?module'), 'lib-edge-[name]-[hash]'),
+    // Adapters import nothing of the library, and are the same everywhere.
+    build({
+      ...common,
+      entryPoints: { 'ai-sdk': 'src/integrations/ai-sdk.ts', langchain: 'src/integrations/langchain.ts' },
+      ...{ platform: 'neutral', target: 'es2022', external: ['@langchain/core/embeddings'], metafile: true },
+    }),
     build({
       ...common,
       entryPoints: { cli: 'src/cli/main.ts' },

@@ -11,12 +11,12 @@ const file = path.resolve(process.argv[2])
 const ownFolder = {
   name: 'own-folder',
   setup: ({ onLoad }) =>
-    onLoad({ filter: /\.ts$/ }, async (args) =>
+    onLoad({ filter: /\.(ts|mjs)$/ }, async (args) =>
       args.suffix.includes('inline')
         ? undefined
         : {
             contents: (await readFile(args.path, 'utf8')).replaceAll('import.meta.dirname', JSON.stringify(path.dirname(args.path))),
-            loader: 'ts',
+            loader: args.path.endsWith('.ts') ? 'ts' : 'js',
           },
     ),
 }

@@ -18,6 +18,8 @@ export {
 export { BertModel, type BertModelInputs, type BertModelOutput, type Pooling } from './models/bert-model.ts'
 export type { ChoiceInputs } from './models/choices.ts'
 export { inspect, openModel, type Inspection } from './models/inspect.ts'
+export type { LoraConfig, TaskType } from './models/adapter-config.ts'
+export type { AdapterOptions } from './models/adapters.ts'
 export type { AttentionImplementation, LabelOptions, LoadOptions, RunOptions } from './models/options.ts'
 export { env, type Env } from './models/env.ts'
 export type { Estimate } from './models/estimate.ts'

@@ -28,6 +28,20 @@ export {
   type UnloadedModel,
   type TrainingInputs,
 } from './training/head-training.ts'
+export { contrastivePairs, fewShot, sentenceTraining } from './training/seldom.ts'
+export type { FewShotOptions, FewShotResult } from './training/few-shot.ts'
+export type { ContrastiveOptions, ContrastivePair } from './training/contrastive.ts'
+export type { SentenceTraining } from './training/sentence-training.ts'
+export type { SentenceFeature, TokenizedText } from './training/sentence-data.ts'
+export type {
+  CoSENTLoss,
+  CosineSimilarityLoss,
+  MultipleNegativesRankingLoss,
+  SentenceLoss,
+  SentenceLossName,
+  TripletLoss,
+} from './training/sentence-losses.ts'
+export type { SentenceOptions } from './training/sentence-pass.ts'
 export type { MemoryOptions, TrainingMemory } from './training/memory.ts'
 export type { BatchShape } from './training/shape.ts'
 export type { AdamWOptions, OptimizerCounters } from './training/optimizer.ts'

@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readExamples, type ColumnOptions } from '../src/cli/dataset.ts'
 import { AutoModel, Tokenizer } from '../src/index.node.ts'
 import { FileSpool } from '../src/runtimes/node-spool.ts'
 import { bertlet, build, ended, jsonl, start } from './support/command.ts'
@@ -32,75 +31,6 @@ afterAll(() => rm(folder, { recursive: true, force: true }))
 const FINETUNE = ['--num-train-epochs', '4', '--per-device-train-batch-size', '8', '--learning-rate', '2e-3', '--threads', '1']
 const finetune = (output: string, ...more: string[]) =>
   bertlet(['finetune', at('train.tsv'), '--eval', at('dev.tsv'), '--model', at('model'), '--output', at(output), ...FINETUNE, ...more])
-
-describe('rows of labelled files', () => {
-  const read = async (name: string, text: string | Uint8Array, options: ColumnOptions = {}, labelled = true) => {
-    await writeFile(at(name), text)
-    const { examples } = await readExamples(at(name), options, labelled, new AbortController().signal)
-    return examples.map(({ text: a, pair, label }) => [a, ...(pair === undefined ? [] : [pair]), label])
-  }
-
-  it.each([
-    [
-      'a.tsv',
-      'a "quote\t1\r\n\r\nünï\t0',
-      {},
-      [
-        ['a "quote', '1'],
-        ['ünï', '0'],
-      ],
-    ],
-    ['b.tsv', '\ufeffsentence\tlabel\nx \t1\n', {}, [['x ', '1']]],
-    ['c.tsv', 'index\tsentence1\tsentence2\tlabel\n7\ta\tb\tyes\n', {}, [['a', 'b', 'yes']]],
-    ['d.tsv', 'gj04\t1\t\tOur friends\n', { text: '3', label: '1' }, [['Our friends', '1']]],
-    [
-      'e.csv',
-      '\ufefftext,label\r\n"a, ""b""\nc",x\r\n\r\nd,y',
-      {},
-      [
-        ['a, "b"\nc', 'x'],
-        ['d', 'y'],
-      ],
-    ],
-    [
-      'f.jsonl',
-      '{"text":"a","label":2}\n\n{"text":"b","label":"x"}',
-      {},
-      [
-        ['a', 2],
-        ['b', 'x'],
-      ],
-    ],
-    ['g.tsv', 'text\tlabel\n', { header: false }, [['text', 'label']]],
-    [
-      'h.tsv',
-      'a\t1\nb\nc\t0',
-      { skipShort: true },
-      [
-        ['a', '1'],
-        ['c', '0'],
-      ],
-    ],
-  ] as const)('%s %j', async (name, text, options, wanted) => {
-    expect(await read(name, text, options)).toEqual(wanted)
-  })
-
-  it.each([
-    ['a.tsv', 'a\t1\nb', {}, /a\.tsv, line 2: expected 2 columns or more, got 1\. Mend the row, or pass --skip-short/],
-    ['b.csv', 'text,label\n"a\nb",x\n"c"d,y', {}, /b\.csv, line 4: expected cells as RFC 4180 has them/],
-    ['c.jsonl', '{"text":"a","label":1}\n{"text":1}', {}, /c\.jsonl, line 2: field "text": expected a text, got 1/],
-    ['d.jsonl', '{"text":"a","label":1}\n{', {}, /d\.jsonl, line 2: expected a JSON object/],
-    ['e.tsv', 'sentence\tlabel\na\t1', { text: 'sentense' }, /e\.tsv, line 1: expected a column named "sentense".*Did you mean sentence\?/],
-    ['f.tsv', 'a\t1', { label: '2' }, /f\.tsv, line 1: expected column 2 for --label, got columns 0 to 1/],
-    ['g.tsv', 'a, 1', {}, /g\.tsv, line 1: expected a text and a label, got one column.*--format csv/],
-    ['h.tsv', 'text\tlabel\n', {}, /h\.tsv: expected labelled texts, got no row but a header/],
-    ['i.tsv', '', {}, /i\.tsv: expected labelled texts, got no row/],
-    ['j.tsv', Uint8Array.of(0x61, 0xe4, 9, 0x31), {}, /j\.tsv: expected UTF-8/],
-    ['k.xml', 'a', {}, /expected a name that ends in \.tsv/],
-  ] as const)('%s %j is refused', async (name, text, options, message) => {
-    await expect(read(name, text, options)).rejects.toThrow(message)
-  })
-})
 
 describe('FileSpool', () => {
   it('gives back what it took, and leaves no name behind', async () => {
@@ -277,5 +207,64 @@ it.each(['finetune', 'evaluate', 'pretrain'])('%s tells its help', async (comman
   expect(await bertlet([command, '--help'])).toMatchObject({
     code: 0,
     stdout: expect.stringMatching(/--hold-out|--learning-rate[^]*default: 0\.00005[^]*--json[^]*Exit codes/) as string,
+  })
+})
+
+describe('bertlet finetune with little', () => {
+  it('--adapter lora leaves an adapter as PEFT has it, and with --merge the whole model', async () => {
+    const kind = [
+      '--adapter',
+      'lora',
+      '--lora-r',
+      '4',
+      '--target-modules',
+      'query,value',
+      '--merge',
+      '--learning-rate',
+      '1e-2',
+      '--num-train-epochs',
+      '8',
+    ]
+    const { code, stdout, stderr } = await finetune('adapted', '--json', ...kind)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    const { metrics } = JSON.parse(stdout) as { metrics: Record<string, number> }
+    expect(metrics.accuracy).toBe(1)
+    const config = JSON.parse(await readFile(at('adapted/adapter_config.json'), 'utf8')) as Record<string, unknown>
+    expect(config).toMatchObject({ peft_type: 'LORA', r: 4, lora_alpha: 16, target_modules: ['query', 'value'] })
+    expect(existsSync(at('adapted/adapter_model.safetensors'))).toBe(true)
+    const evaluated = await bertlet(['evaluate', at('adapted/merged'), at('dev.tsv'), '--json', '--threads', '1'])
+    expect(evaluated).toMatchObject({ code: 0, stderr: '' })
+    const merged = (JSON.parse(evaluated.stdout) as { metrics: Record<string, number> }).metrics
+    expect(merged.accuracy).toBe(1)
+    // W + scale B A is rounded once more.
+    expect(Math.abs(merged.loss! - metrics.loss!)).toBeLessThan(1e-5)
+  })
+
+  it('--few-shot solves a head, and classify and evaluate take the folder', async () => {
+    const args = ['finetune', at('train.tsv'), '--eval', at('dev.tsv'), '--model', at('model'), '--few-shot', '--threads', '1']
+    const { code, stdout, stderr } = await bertlet([...args, '--output', at('few'), '--json'])
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(JSON.parse(stdout)).toMatchObject({
+      examples: 40,
+      eval_examples: 12,
+      labels: ['cat', 'other'],
+      train_accuracy: 1,
+      metrics: { accuracy: 1 },
+    })
+    const [row] = jsonl<unknown>((await bertlet(['classify', 'the cat 3', '--model', at('few'), '--json'])).stdout)
+    expect(JSON.stringify(row)).toContain('"label":"cat"')
+    const told = await bertlet([...args, '--output', at('few-told')])
+    expect(told.stdout).toMatch(/40 examples of cat, other, 100\.0 % of them told right\n[^]*accuracy +1\n[^]*the model is in/)
+  })
+
+  it('says which go together', async () => {
+    const refused = async (...more: string[]) => (await finetune('none', ...more)).stderr
+    expect(await refused('--few-shot', '--head-only')).toMatch(
+      /one of --head-only, --adapter and --few-shot, got --head-only and --few-shot/,
+    )
+    expect(await refused('--contrastive')).toMatch(/--contrastive: expected --few-shot/)
+    expect(await refused('--merge')).toMatch(/--merge: expected --adapter lora/)
+    expect(await refused('--few-shot', '--regression')).toMatch(/--few-shot: expected text-classification with classes, got scores/)
+    expect(await refused('--adapter', 'lora', '--target-modules', 'querry')).toMatch(/querry.*query/s)
   })
 })

@@ -44,19 +44,51 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     'src/weights',
     'assembly/abi.ts',
   ],
+  'src/integrations': ['type:src/pipelines/feature-extraction.ts', '@langchain/core/embeddings'],
+  'src/retrieval': [
+    'src/errors.ts',
+    'src/json.ts',
+    'src/graph',
+    'src/engine',
+    'src/models',
+    'src/weights',
+    'src/training/checksums.ts',
+    'src/training/documents.ts',
+    'assembly/abi.ts',
+    'minisearch',
+  ],
+  'src/retrieval.ts': ['src/retrieval'],
   'src/training.ts': ['src/errors.ts', 'src/training', 'src/weights/folder.ts'],
+  'src/data': [
+    'src/errors.ts',
+    'src/json.ts',
+    'type:src/models',
+    'type:src/tokenizer',
+    'type:src/training',
+    'src/training/metrics.ts',
+    'csv-parse',
+    'hyparquet',
+  ],
+  'src/data.ts': ['src/data'],
   'src/pipelines': ['src/errors.ts', 'src/callable.ts', 'src/json.ts', 'src/engine', 'src/models', 'src/tokenizer', 'src/weights'],
   'src/cli': [
     'src/errors.ts',
     'src/index.node.ts',
+    'src/retrieval.ts',
     'src/training.ts',
+    'src/data.ts',
+    'src/data/lines.ts',
     'src/pipelines',
+    'src/runtimes/node-folder.ts',
     'src/runtimes/node-spool.ts',
     'node:',
     'commander',
     'cli-table3',
     'cli-progress',
-    'csv-parse',
+    'htmlparser2',
+    'mdast-util-from-markdown',
+    'd3-scale',
+    'd3-shape',
   ],
   'src/index.ts': ['src', 'assembly/abi.ts'],
   'src/index.node.ts': ['src', 'assembly/abi.ts'],
@@ -76,7 +108,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 }
 const KERNEL = ['abi', 'maps', 'masks', 'math', 'random', 'record', 'rows', 'simd', 'threads'].map((name) => `assembly/${name}.ts`)
 const KERNELS_TOGETHER: Record<string, readonly string[]> = {
-  'assembly/kernels/gemm.ts': ['assembly/kernels/pack.ts'],
+  'assembly/kernels/gemm.ts': ['assembly/kernels/pack.ts', 'assembly/kernels/quantize.ts'],
   'assembly/kernels/quantize.ts': ['assembly/kernels/pack.ts'],
   'assembly/kernels/embedding.ts': ['assembly/kernels/quantize.ts'],
   'assembly/kernels/int8.ts': ['assembly/kernels/gemm.ts', 'assembly/kernels/quantize.ts'],
@@ -246,7 +278,7 @@ describe('import directions', () => {
   })
 })
 
-const LOCKS = ['.', 'test/runtimes', 'test/oracle', 'bench/peers', 'bench/tokenizer'].map((folder) =>
+const LOCKS = ['.', 'test/runtimes', 'test/oracle', 'test/integrations', 'bench/peers', 'bench/tokenizer'].map((folder) =>
   path.posix.join(folder, 'package-lock.json'),
 )
 

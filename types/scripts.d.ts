@@ -15,3 +15,7 @@ declare module '*/code.mjs' {
   export function textOf(bytes: Uint8Array): string
   export function changesOf(base: Uint8Array, bytes: Uint8Array): Uint8Array
 }
+
+declare module '*/names.mjs' {
+  export function namedSentences(text: string): { words: string[]; tags: string[] }[][]
+}

@@ -13,6 +13,7 @@ import { dim, float, mode, operand, scratch } from '../record'
 import { fma } from '../simd'
 import { next } from '../threads'
 import { packColumns, packPanelTransposed, packRowSlices, packTranspose } from './pack'
+import { packPanel8Transposed } from './quantize'
 
 /** Rows of a low tile and of a high one. With fused multiply-adds 6 rows fit 15 registers; else a product needs one of its own. */
 export const MR: i32 = 4
@@ -117,7 +118,8 @@ function panelOf(b: usize, source: i32, n: i32, k: i32, n0: i32, columns: i32, k
   const panel = panelScratch()
   if (source == GemmMode.BRows) packRowSlices(b + ((<usize>k0 * <usize>n + <usize>n0) << 2), (<usize>n) << 2, columns, kc, panel)
   else if (source == GemmMode.BColumns) packColumns(b + ((<usize>n0 * <usize>k + <usize>k0) << 2), (<usize>k) << 2, columns, kc, panel)
-  else packPanelTransposed(b, n, n0, columns, k0, kc, panel)
+  else if (source == GemmMode.BPanelTransposed) packPanelTransposed(b, n, n0, columns, k0, kc, panel)
+  else if (!isDefined(INFERENCE)) packPanel8Transposed(b, n, n0, k0, kc, panel)
   if (scale != 1) scalePanel(panel, kc, scale)
   return panel
 }

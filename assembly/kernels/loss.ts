@@ -123,6 +123,7 @@ function elementLossOf(kind: i32, x: v128, t: v128): v128 {
     const d = f32x4.sub(x, t)
     return f32x4.mul(d, d)
   }
+  if (!isDefined(INFERENCE) && kind == ElementLoss.Hinge) return f32x4.max(f32x4.add(x, t), f32x4.splat(0))
   // max(x, 0) - x t + log(1 + e^-|x|): no overflow on either side.
   const one = f32x4.splat(1)
   const rest = log(f32x4.add(one, exp(f32x4.neg(f32x4.abs(x)))))
@@ -133,6 +134,7 @@ function elementLossOf(kind: i32, x: v128, t: v128): v128 {
 @inline
 function elementSlope(kind: i32, x: v128, t: v128): v128 {
   if (kind == ElementLoss.Squared) return f32x4.mul(f32x4.splat(2), f32x4.sub(x, t))
+  if (kind == ElementLoss.Hinge) return v128.and(f32x4.gt(f32x4.add(x, t), f32x4.splat(0)), f32x4.splat(1))
   return f32x4.sub(sigmoid(x), t)
 }
 

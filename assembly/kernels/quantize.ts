@@ -210,6 +210,27 @@ function scaleRow(from: usize, type: i32, head: usize, k: i32): i32 {
   return sum
 }
 
+/** target[k][0..7] = W[k0 + k][n0 + 0..7] of a W [K][N] in panels of 8 bits, n0 a multiple of 8; zeros beyond N. */
+export function packPanel8Transposed(panels: usize, n: i32, n0: i32, k0: i32, kc: i32, target: usize): void {
+  // Columns are padded to 4 only.
+  const second = n0 + 4 < padded(n)
+  for (let k = 0; k < kc; k++, target += 32) {
+    const row = k0 + k
+    const head = panels + <usize>(row >> 3) * panelBytes(n) + ((<usize>(row & 7)) << 2)
+    const from = head + PANEL_HEAD + ((<usize>n0) << 3)
+    const scale = v128.load32_splat(head)
+    v128.store(target, f32x4.mul(four8(from), scale))
+    v128.store(target, second ? f32x4.mul(four8(from + 32), scale) : f32x4.splat(0), 16)
+  }
+}
+
+/** Four bytes as numbers. */
+// @ts-ignore: decorator
+@inline
+function four8(from: usize): v128 {
+  return f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(i16x8.extend_low_i8x16_s(v128.load32_zero(from))))
+}
+
 /** The values of rows row0..row0+rows-1, as f32 rows at `target`. */
 export function dequantizeRows(source: usize, target: usize, row0: i32, rows: i32, k: i32): void {
   for (let i = 0; i < rows; i++) {

@@ -1,5 +1,6 @@
 // Sums over rows and columns, each in one fixed order.
-import { dim, float, operand } from '../record'
+import { GradMode } from '../abi'
+import { dim, float, mode, operand } from '../record'
 import { fma, loadTail, storeTail, sumLanes } from '../simd'
 import { next } from '../threads'
 
@@ -23,6 +24,37 @@ export function meanPool(r: usize): void {
   }
 }
 
+/** dx = each sequence's dy / its length, in all its rows: a sequence is a unit, as forward. */
+export function meanPoolGrad(r: usize): void {
+  const sequences = dim(r, 0)
+  const h = dim(r, 1)
+  const offsets = operand(r, 1)
+  const accumulate = (mode(r) & GradMode.Accumulate) != 0
+  const row = (<usize>h) << 2
+  for (let s = next(); s < sequences; s = next()) {
+    const start = load<i32>(offsets + ((<usize>s) << 2))
+    const end = load<i32>(offsets + ((<usize>s) << 2), 4)
+    const by = f32x4.splat(1 / <f32>(end - start))
+    for (let t = start; t < end; t++) {
+      addScaled(operand(r, 0) + <usize>s * row, by, operand(r, 2) + <usize>t * row, h, accumulate)
+    }
+  }
+}
+
+/** y = x * by, or y += x * by. */
+// @ts-ignore: decorator
+@inline
+function addScaled(x: usize, by: v128, y: usize, n: i32, accumulate: bool): void {
+  const end = y + ((<usize>(n & ~3)) << 2)
+  for (; y < end; y += 16, x += 16) {
+    const g = f32x4.mul(v128.load(x), by)
+    v128.store(y, accumulate ? f32x4.add(v128.load(y), g) : g)
+  }
+  if (!(n & 3)) return
+  const g = f32x4.mul(loadTail(x, n & 3), by)
+  storeTail(y, accumulate ? f32x4.add(loadTail(y, n & 3), g) : g, n & 3)
+}
+
 function addInto(y: usize, x: usize, n: i32): void {
   const end = y + ((<usize>(n & ~3)) << 2)
   for (; y < end; y += 16, x += 16) v128.store(y, f32x4.add(v128.load(y), v128.load(x)))
@@ -43,11 +75,45 @@ export function normalize(r: usize): void {
   const row = (<usize>h) << 2
   for (let i = next(); i < rows; i = next()) {
     const x = operand(r, 0) + <usize>i * row
-    let sums = f32x4.splat(0)
+    scaleRow(x, operand(r, 1) + <usize>i * row, h, 1 / max(sqrt(dot(x, x, h)), float(r, 0)))
+  }
+}
+
+function dot(a: usize, b: usize, n: i32): f32 {
+  let sums = f32x4.splat(0)
+  let j: usize = 0
+  for (const whole = (<usize>(n & ~3)) << 2; j < whole; j += 16) sums = fma(v128.load(a + j), v128.load(b + j), sums)
+  if (n & 3) sums = fma(loadTail(a + j, n & 3), loadTail(b + j, n & 3), sums)
+  return sumLanes(sums)
+}
+
+/** dx = (dy - x (x dy) / |x|^2) / |x|. A row that is shorter than eps was divided by eps. */
+export function normalizeGrad(r: usize): void {
+  const rows = dim(r, 0)
+  const h = dim(r, 1)
+  const eps = float(r, 0)
+  const accumulate = (mode(r) & GradMode.Accumulate) != 0
+  const row = (<usize>h) << 2
+  const rest = h & 3
+  for (let i = next(); i < rows; i = next()) {
+    const at = <usize>i * row
+    const x = operand(r, 0) + at
+    const dy = operand(r, 1) + at
+    const dx = operand(r, 2) + at
+    const length = sqrt(dot(x, x, h))
+    const inverse: f32 = 1 / max(length, eps)
+    const along: f32 = length < eps ? 0 : dot(x, dy, h) * inverse * inverse
+    const by = f32x4.splat(inverse)
+    const share = f32x4.splat(along)
     let j: usize = 0
-    for (const whole = (<usize>(h & ~3)) << 2; j < whole; j += 16) sums = fma(v128.load(x + j), v128.load(x + j), sums)
-    if (h & 3) sums = fma(loadTail(x + j, h & 3), loadTail(x + j, h & 3), sums)
-    scaleRow(x, operand(r, 1) + <usize>i * row, h, 1 / max(sqrt(sumLanes(sums)), float(r, 0)))
+    for (const whole = (<usize>(h & ~3)) << 2; j < whole; j += 16) {
+      const g = f32x4.mul(f32x4.sub(v128.load(dy + j), f32x4.mul(v128.load(x + j), share)), by)
+      v128.store(dx + j, accumulate ? f32x4.add(v128.load(dx + j), g) : g)
+    }
+    if (rest) {
+      const g = f32x4.mul(f32x4.sub(loadTail(dy + j, rest), f32x4.mul(loadTail(x + j, rest), share)), by)
+      storeTail(dx + j, accumulate ? f32x4.add(loadTail(dx + j, rest), g) : g, rest)
+    }
   }
 }
 

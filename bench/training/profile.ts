@@ -54,7 +54,7 @@ function said(words: Int32Array, at: number): { name: string; flops: number } {
   const name = RECORDS[op]!.name
   if (op !== Op.Gemm) return { name, flops: 0 }
   const [m, n, k] = dims as [number, number, number]
-  const b = ['panel', 'rows', 'columns', 'panel^T'][(mode & GemmMode.BMask) >> 6]!
+  const b = ['panel', 'rows', 'columns', 'panel^T', 'int8^T'][(mode & GemmMode.BMask) >> 6]!
   const source = `${(mode & GemmMode.AColumns) !== 0 ? 'A^T' : 'A'} ${b}${(mode & GradMode.Accumulate) !== 0 ? ' +=' : ''}`
   return { name: `${name} ${m}x${n}x${k} ${source}`, flops: 2 * m * n * k }
 }

@@ -1,45 +1,49 @@
-import { AutoModel, BertForSequenceClassification, inspect, Tokenizer, type Source, type Tensor } from '../index.node.ts'
-import { expected } from '../errors.ts'
-import { argmax, Trainer } from '../training.ts'
+import { mkdir } from 'node:fs/promises'
+import path from 'node:path'
+import { AutoModel, inspect, Tokenizer, type Source } from '../index.node.ts'
+import { expected, Words } from '../errors.ts'
+import { Trainer, type PredictionOutput } from '../training.ts'
 import { corpusLines, instancesOf, type CorpusOptions } from './corpus.ts'
-import { readExamples, type ColumnOptions, type Example } from './dataset.ts'
-import { featuresOf, longest, metricsFor } from './features.ts'
-import { labelling, SCORES } from './labels.ts'
+import type { LabelledOptions, TaskName } from './labelled-options.ts'
+import { labelledTask, type LabelledTask, type Measured } from './labelled-task.ts'
 import { loadOptions, type ModelOptions } from './options.ts'
 import { openSink } from './output.ts'
 import { HELD_OUT } from './pretrain.ts'
 import { pretrainingMetrics, shrink, unigram } from './pretraining-metrics.ts'
 import { plain, prepareFast, sourceOf, table } from './run-training.ts'
 
-export interface EvaluateOptions extends ModelOptions, ColumnOptions, CorpusOptions {
+export interface EvaluateOptions extends ModelOptions, LabelledOptions, CorpusOptions {
   readonly json?: boolean
   readonly output?: string
   readonly predictions?: string
-  readonly maxLength?: number
+  readonly submission?: string
   readonly batchSize: number
   readonly seq: number
 }
 
-/** `bertlet evaluate`: how good a model is, on labelled texts or, for one that was pre-trained, on raw text. */
-export async function evaluate(folder: string, file: string, options: EvaluateOptions, signal: AbortSignal): Promise<void> {
+/** The task of a head, when none is named. */
+const TASK_OF: Readonly<Record<string, TaskName>> = {
+  BertForSequenceClassification: 'text-classification',
+  BertForQuestionAnswering: 'question-answering',
+  BertForTokenClassification: 'token-classification',
+  BertForMultipleChoice: 'multiple-choice',
+}
+
+/** `bertlet evaluate`: how good a model is, on labelled files or, for one that was pre-trained, on raw text. */
+export async function evaluate(
+  name: TaskName | undefined,
+  folder: string,
+  file: string,
+  options: EvaluateOptions,
+  signal: AbortSignal,
+): Promise<void> {
   const source = sourceOf({ ...options, model: folder })
   const { config } = await inspect(source, { signal })
   const [architecture = 'BertModel'] = config.architectures
-  const run =
-    architecture === 'BertForSequenceClassification'
-      ? classifier
-      : architecture === 'BertForPreTraining' || architecture === 'BertForMaskedLM'
-        ? words
-        : undefined
-  if (run === undefined)
-    throw expected(
-      'model',
-      'a BertForSequenceClassification, BertForPreTraining or BertForMaskedLM',
-      architecture,
-      'Train one with bertlet finetune',
-    )
+  const raw = name === undefined && (architecture === 'BertForPreTraining' || architecture === 'BertForMaskedLM')
+  const task = raw ? undefined : await taskOf(name, architecture)
   await prepareFast(options)
-  const metrics = await run(source, file, options, signal)
+  const metrics = task === undefined ? await words(source, file, options, signal) : await labelled(task, source, file, options, signal)
   const sink = await openSink(options.output, signal)
   try {
     const wanted = options.json || options.output !== undefined
@@ -50,57 +54,64 @@ export async function evaluate(folder: string, file: string, options: EvaluateOp
   }
 }
 
-async function classifier(source: Source, file: string, options: EvaluateOptions, signal: AbortSignal): Promise<Record<string, number>> {
-  const { examples } = await readExamples(file, options, options.predictions === undefined, signal)
+async function taskOf(name: TaskName | undefined, architecture: string): Promise<LabelledTask> {
+  const known = name ?? TASK_OF[architecture]
+  if (known === undefined) {
+    const heads = `a ${Object.keys(TASK_OF).join(', ')}, BertForPreTraining or BertForMaskedLM`
+    throw expected('model', heads, architecture, 'Train one with bertlet finetune')
+  }
+  const task = await labelledTask(known)
+  const { architecture: wanted } = task.model.headFor({})
+  if (architecture === wanted) return task
+  throw expected('model', `a ${wanted}, as ${known} wants`, architecture, `Train one with bertlet finetune ${known}`)
+}
+
+async function labelled(
+  task: LabelledTask,
+  source: Source,
+  file: string,
+  options: EvaluateOptions,
+  signal: AbortSignal,
+): Promise<Record<string, number>> {
+  const { config } = await inspect(source, { signal })
+  if (options.submission !== undefined && task.tests === undefined)
+    throw expected('--submission', 'a task of GLUE', new Words('another'), 'Name it: bertlet evaluate cola <model> <folder>')
+  const files = await task.measure(file, options, config, signal)
+  const tests = options.submission === undefined ? [] : await task.tests!(file, config, signal)
   const tokenizer = await Tokenizer.fromPretrained(source, { signal })
-  const model = await BertForSequenceClassification.fromPretrained(source, { ...loadOptions(options), signal })
+  const model = await task.model.fromPretrained(source, { ...loadOptions(options), signal })
+  const predict = ({ dataset, compute_metrics }: Measured): Promise<PredictionOutput> =>
+    new Trainer({ model, args: { per_device_eval_batch_size: options.batchSize }, ...(compute_metrics && { compute_metrics }) }).predict(
+      dataset,
+      { signal },
+    )
   try {
-    const { config } = model
-    const names = config.problem_type === 'regression' || config.num_labels === 1 ? undefined : Object.values(config.id2label)
-    // Texts without labels have predictions and no metrics.
-    const known = examples.every(({ label }) => label !== undefined)
-    const labels = names === undefined ? SCORES : labelling(names)
-    const features = featuresOf(examples, known ? labels : undefined, tokenizer, longest(config, tokenizer, options.maxLength), signal)
-    const args = { per_device_eval_batch_size: options.batchSize }
-    const trainer = new Trainer({ model, args, ...(known && { compute_metrics: metricsFor(names?.length) }) })
-    const { predictions, metrics } = await trainer.predict(features, { signal })
-    if (options.predictions !== undefined) await write(options.predictions, examples, (predictions as Tensor).data, names, signal)
-    return { examples: examples.length, ...plain(metrics) }
+    const all: Record<string, number> = { examples: files.reduce((sum, { examples }) => sum + examples, 0) }
+    for (const each of files) {
+      if (each.warning !== undefined) process.stderr.write(`bertlet: warning: ${each.warning}\n`)
+      const measured = each.features(tokenizer, model.config)
+      const output = await predict(measured)
+      for (const [metric, value] of Object.entries(plain(output.metrics))) all[`${each.prefix}${metric}`] = value
+      if (options.predictions !== undefined) await measured.write(output, named(options.predictions, each.prefix), signal)
+    }
+    if (options.submission !== undefined) await mkdir(options.submission, { recursive: true })
+    for (const test of tests) {
+      const sink = await openSink(path.join(options.submission!, test.file), signal)
+      try {
+        await sink.write(test.submission(await predict(test.features(tokenizer, model.config))))
+        await sink.finish()
+      } finally {
+        await sink.close()
+      }
+    }
+    return all
   } finally {
     await model.dispose()
   }
 }
 
-/** One object an example: text, label, prediction, and the probability of every class. */
-async function write(
-  file: string,
-  examples: readonly Example[],
-  scores: ArrayLike<number>,
-  names: readonly string[] | undefined,
-  signal: AbortSignal,
-): Promise<void> {
-  const sink = await openSink(file, signal)
-  try {
-    const width = names?.length ?? 1
-    const found = argmax(scores, width)
-    for (const [i, { text, pair, label }] of examples.entries()) {
-      const row = Array.from({ length: width }, (_, k) => scores[i * width + k]!)
-      const given = { text, ...(pair !== undefined && { text_pair: pair }), ...(label !== undefined && { label }) }
-      const said = names === undefined ? { prediction: row[0] } : { prediction: names[found[i]!], scores: softmax(row, names) }
-      await sink.write(`${JSON.stringify({ ...given, ...said })}\n`)
-    }
-    await sink.finish()
-  } finally {
-    await sink.close()
-  }
-}
-
-function softmax(row: readonly number[], names: readonly string[]): Record<string, number> {
-  const most = Math.max(...row)
-  const powers = row.map((x) => Math.exp(x - most))
-  const total = powers.reduce((sum, x) => sum + x, 0)
-  return Object.fromEntries(names.map((name, k) => [name, Number((powers[k]! / total).toPrecision(9))]))
-}
+/** Predictions of a second file are beside those of the first. */
+const named = (file: string, prefix: string): string => path.join(path.dirname(file), `${prefix}${path.basename(file)}`)
 
 /** Masked words, and pairs where the model has a head for them, always the same ones of a text. */
 async function words(source: Source, file: string, options: EvaluateOptions, signal: AbortSignal): Promise<Record<string, number>> {

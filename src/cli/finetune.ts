@@ -1,17 +1,25 @@
 import { mkdir } from 'node:fs/promises'
-import { BertForSequenceClassification, inspect, Tokenizer, type Source } from '../index.node.ts'
-import { EarlyStoppingCallback, TrainingArguments, type TrainingArgumentsOptions } from '../training.ts'
-import { readExamples, type ColumnOptions } from './dataset.ts'
-import { featuresOf, longest, metricsFor } from './features.ts'
-import { classesOf, labelling, SCORES, type Labelling } from './labels.ts'
+import path from 'node:path'
+import { expected, Words } from '../errors.ts'
+import { Tokenizer } from '../index.node.ts'
+import { EarlyStoppingCallback, TrainingArguments, Trainer, type TrainingArgumentsOptions } from '../training.ts'
+import type { LabelledOptions, TaskName } from './labelled-options.ts'
+import { labelledTask, type LabelledFile, type LabelledTask } from './labelled-task.ts'
 import { loadOptions } from './options.ts'
-import { checkOutput, commonArguments, prepareFast, report, runTraining, sourceOf, type TrainingRunOptions } from './run-training.ts'
+import {
+  checkOutput,
+  commonArguments,
+  plain,
+  prepareFast,
+  report,
+  runTraining,
+  sourceOf,
+  type Ran,
+  type TrainingRunOptions,
+} from './run-training.ts'
 
-export interface FinetuneOptions extends TrainingRunOptions, ColumnOptions {
+export interface FinetuneOptions extends TrainingRunOptions, LabelledOptions {
   readonly eval?: string
-  readonly regression?: boolean
-  readonly labels?: string
-  readonly maxLength?: number
   readonly numTrainEpochs: number
   readonly perDeviceTrainBatchSize: number
   readonly perDeviceEvalBatchSize: number
@@ -21,42 +29,48 @@ export interface FinetuneOptions extends TrainingRunOptions, ColumnOptions {
   readonly metricForBestModel?: string
   readonly earlyStoppingPatience?: number
   readonly headOnly?: boolean
+  readonly fewShot?: boolean
+  readonly contrastive?: boolean
+  readonly adapter?: 'lora'
+  readonly loraR: number
+  readonly loraAlpha: number
+  readonly loraDropout: number
+  readonly targetModules?: string
+  readonly merge?: boolean
 }
 
-/** `bertlet finetune`: a classifier, or a model of scores, from labelled texts. */
-export async function finetune(train: string, options: FinetuneOptions, signal: AbortSignal): Promise<void> {
-  const args = new TrainingArguments(argumentsOf(options))
+/** `bertlet finetune`: a model of a task from labelled files. */
+export async function finetune(name: TaskName, train: string, options: FinetuneOptions, signal: AbortSignal): Promise<void> {
+  checkKinds(name, options)
+  if (options.fewShot) return (await import('./few-shot.ts')).finetuneFewShot(train, options, signal)
+  const task = await labelledTask(name)
+  // A folder of GLUE has what is measured on.
+  new TrainingArguments(argumentsOf(options, task, options.eval !== undefined || task.tests !== undefined))
   await checkOutput(options)
   await prepareFast(options)
   // What is wrong with the files is told before a weight is read.
-  const data = await readExamples(train, options, true, signal)
-  const held = options.eval === undefined ? undefined : await readExamples(options.eval, options, true, signal)
   const source = sourceOf(options)
-  const labels = options.regression ? SCORES : await classes(data.examples, source, options, signal)
-  for (const example of [...data.examples, ...(held?.examples ?? [])]) labels.of(example)
+  const opened = await task.open(train, options, source, signal)
+  const { held, head } = opened
+  const args = new TrainingArguments(argumentsOf(options, task, held.length > 0))
   // A folder that cannot be is told before the work, not after.
   await mkdir(options.output, { recursive: true })
   const tokenizer = await Tokenizer.fromPretrained(source, { signal })
-  const model = await BertForSequenceClassification.fromPretrained(source, {
-    ...loadOptions(options),
-    ...headOf(labels),
-    initialize_missing: true,
-    seed: options.seed,
-    signal,
-  })
+  const load = { ...loadOptions(options), ...head, initialize_missing: true, seed: options.seed, signal }
+  const base = await task.model.fromPretrained(source, load)
+  const model = options.adapter === undefined ? base : await base.withAdapter(loraOf(options), { seed: options.seed })
   try {
-    const length = longest(model.config, tokenizer, options.maxLength)
-    const features = (examples: typeof data.examples) => featuresOf(examples, labels, tokenizer, length, signal)
-    const [train_dataset, eval_dataset] = [features(data.examples), held && features(held.examples)]
-    if (!options.json) process.stdout.write(`${train}: ${train_dataset.length} examples, ${data.read}\n`)
+    const { dataset } = opened.train.features(tokenizer, model.config)
+    const [first, ...more] = held.map((file) => ({ file, ...file.features(tokenizer, model.config) }))
+    for (const file of [opened.train, ...held]) tell(file, options)
     const ran = await runTraining(
       {
         model,
         args,
-        train_dataset,
-        ...(eval_dataset && { eval_dataset, compute_metrics: metricsFor(labels.names?.length) }),
+        train_dataset: dataset,
+        ...(first && { eval_dataset: first.dataset, ...(first.compute_metrics && { compute_metrics: first.compute_metrics }) }),
         processing_class: tokenizer,
-        ...(options.headOnly && { trainable: (name) => /^(pooler|classifier)\b/.test(name) }),
+        ...(options.headOnly && { trainable: 'head' }),
         ...(options.earlyStoppingPatience !== undefined && {
           callbacks: [new EarlyStoppingCallback({ early_stopping_patience: options.earlyStoppingPatience })],
         }),
@@ -64,46 +78,67 @@ export async function finetune(train: string, options: FinetuneOptions, signal: 
       options,
       signal,
     )
+    const whole = await measured(ran, more, async ({ dataset: eval_dataset, compute_metrics }) => {
+      const how = { per_device_eval_batch_size: options.perDeviceEvalBatchSize }
+      return new Trainer({ model, args: how, eval_dataset, ...(compute_metrics && { compute_metrics }) }).evaluate(undefined, { signal })
+    })
     const about = {
+      ...(name !== 'text-classification' && { task: name }),
       model: model.info().model,
-      examples: train_dataset.length,
-      eval_examples: eval_dataset?.length ?? 0,
-      labels: labels.names ?? null,
+      examples: opened.train.examples,
+      eval_examples: held.reduce((sum, { examples }) => sum + examples, 0),
+      labels: opened.labels ?? null,
     }
-    report(ran, about, options)
+    if (options.merge && ran.early !== 'interrupted') {
+      const merged = await model.mergeAndUnload()
+      await merged.savePretrained(path.join(options.output, 'merged'), { tokenizer })
+      await merged.dispose()
+    }
+    report(whole, about, options)
   } finally {
-    await model.dispose()
+    if (model !== base) await model.dispose()
+    await base.dispose()
   }
 }
 
-/** Names and number of the outputs. A score is one number. */
-function headOf({ names }: Labelling) {
-  if (names === undefined) return { num_labels: 1, problem_type: 'regression' as const }
-  const id2label = Object.fromEntries(names.map((name, i) => [i, name]))
-  const label2id = Object.fromEntries(names.map((name, i) => [name, i]))
-  return { id2label, label2id, problem_type: 'single_label_classification' as const }
+/** What is trained is one of: all, the head, an adapter, or next to nothing. */
+function checkKinds(name: TaskName, options: FinetuneOptions): void {
+  const { headOnly, adapter, fewShot, contrastive, merge } = options
+  const kinds = Object.entries({ '--head-only': headOnly, '--adapter': adapter, '--few-shot': fewShot }).filter(([, wanted]) => wanted)
+  if (kinds.length > 1)
+    throw expected('finetune', 'one of --head-only, --adapter and --few-shot', new Words(kinds.map(([flag]) => flag).join(' and ')))
+  if (contrastive && !fewShot) throw expected('--contrastive', '--few-shot', new Words('none'))
+  if (merge && adapter === undefined) throw expected('--merge', '--adapter lora', new Words('none'))
+  if (fewShot && (name !== 'text-classification' || options.regression))
+    throw expected('--few-shot', 'text-classification with classes', new Words(options.regression ? 'scores' : name))
 }
 
-/** The file's classes, in the order of the model's head where that has the very same ones. */
-async function classes(
-  examples: Parameters<typeof classesOf>[0],
-  source: Source,
-  { labels }: FinetuneOptions,
-  signal: AbortSignal,
-): Promise<Labelling> {
-  const found = classesOf(
-    examples,
-    labels?.split(',').map((name) => name.trim()),
-  )
-  if (labels !== undefined) return found
-  const { config, heads } = await inspect(source, { signal })
-  const own = Object.values(config.id2label)
-  const same = heads.includes('classifier') && own.length === found.names!.length && own.every((name) => found.names!.includes(name))
-  return same ? labelling(own) : found
+const loraOf = ({ loraR, loraAlpha, loraDropout, targetModules }: FinetuneOptions) => ({
+  r: loraR,
+  lora_alpha: loraAlpha,
+  lora_dropout: loraDropout,
+  target_modules:
+    targetModules === 'all-linear' ? targetModules : (targetModules ?? 'query,value').split(',').map((module) => module.trim()),
+})
+
+function tell({ file, examples, read, warning }: LabelledFile, { json }: FinetuneOptions): void {
+  if (warning !== undefined) process.stderr.write(`bertlet: warning: ${warning}\n`)
+  if (!json) process.stdout.write(`${file}: ${examples} examples${read === undefined ? '' : `, ${read}`}\n`)
 }
 
-function argumentsOf(options: FinetuneOptions): TrainingArgumentsOptions {
-  const { eval: held, evalSteps, saveSteps, loadBestModelAtEnd: wantBest, earlyStoppingPatience } = options
+type Held = { readonly file: LabelledFile } & ReturnType<LabelledFile['features']>
+
+/** With the metrics of files that were not measured on in training. */
+async function measured(ran: Ran, more: readonly Held[], evaluate: (held: Held) => Promise<Record<string, number>>): Promise<Ran> {
+  if (ran.early === 'interrupted') return ran
+  const metrics = { ...ran.metrics }
+  for (const held of more)
+    for (const [name, value] of Object.entries(plain(await evaluate(held)))) metrics[`${held.file.prefix}${name}`] = value
+  return { ...ran, ...(ran.metrics && { metrics }) }
+}
+
+function argumentsOf(options: FinetuneOptions, task: LabelledTask, held: boolean): TrainingArgumentsOptions {
+  const { evalSteps, saveSteps, loadBestModelAtEnd: wantBest, earlyStoppingPatience } = options
   const best = wantBest === true || earlyStoppingPatience !== undefined
   // The best model is one that was evaluated and saved.
   const save = saveSteps ?? (best ? evalSteps : undefined)
@@ -113,11 +148,11 @@ function argumentsOf(options: FinetuneOptions): TrainingArgumentsOptions {
     per_device_train_batch_size: options.perDeviceTrainBatchSize,
     per_device_eval_batch_size: options.perDeviceEvalBatchSize,
     layer_lr_decay: options.layerLrDecay,
-    eval_strategy: held === undefined ? 'no' : evalSteps === undefined ? 'epoch' : 'steps',
+    eval_strategy: !held ? 'no' : evalSteps === undefined ? 'epoch' : 'steps',
     ...(evalSteps !== undefined && { eval_steps: evalSteps }),
     save_strategy: save === undefined ? 'epoch' : 'steps',
     ...(save !== undefined && { save_steps: save }),
     load_best_model_at_end: wantBest ?? false,
-    ...(best && { metric_for_best_model: options.metricForBestModel ?? 'loss' }),
+    ...(best && { metric_for_best_model: options.metricForBestModel ?? task.best }),
   }
 }

@@ -1,6 +1,7 @@
 // Texts from the command line, a file or standard input, in constant memory.
 import { open } from 'node:fs/promises'
 import { addAbortSignal, type Readable } from 'node:stream'
+import { lines } from '../data/lines.ts'
 import { BertletError, expected, show, Words } from '../errors.ts'
 import type { InputOptions } from './options.ts'
 
@@ -9,9 +10,6 @@ export interface Entry {
   readonly text: string
   readonly record?: Readonly<Record<string, unknown>>
 }
-
-/** A line beyond this is no text, and must not fill memory. */
-const LONGEST_LINE = 1 << 24
 
 /**
  * Lists of texts of at most `most`, as they come: a list ends where the input pauses, so that a slow writer gets its answers at once and a fast
@@ -57,25 +55,6 @@ export async function openInput(file: string | undefined): Promise<Readable> {
     throw expected('texts', 'arguments, --file or standard input', new Words('none'), 'Give texts in quotes; --file - reads what you type')
   return process.stdin
 }
-
-/** The lines that each chunk completes. The end of a line is LF or CR LF; the last line may lack it. */
-export async function* lines(chunks: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<string[]> {
-  const decoder = new TextDecoder()
-  let rest = ''
-  for await (const chunk of chunks) {
-    const parts = decoder.decode(chunk, { stream: true }).split('\n')
-    parts[0] = rest + parts[0]!
-    rest = parts.pop()!
-    if (rest.length > LONGEST_LINE) {
-      throw new BertletError('invalid_file', `${name}: a line has more than ${LONGEST_LINE} characters`, 'Write one text a line')
-    }
-    if (parts.length > 0) yield parts.map(withoutReturn)
-  }
-  rest += decoder.decode()
-  if (rest !== '') yield [withoutReturn(rest)]
-}
-
-const withoutReturn = (line: string): string => (line.endsWith('\r') ? line.slice(0, -1) : line)
 
 function parse(line: string, field: string, place: string): Entry {
   let record: unknown

@@ -1,15 +1,16 @@
 #!/usr/bin/env node
 // The program: what can be asked. A command's own file, and with it the library, is loaded when it is asked for.
-import { Command, Option } from 'commander'
+import { Command, Option, type OptionValues } from 'commander'
 import { EXIT_CODES, run } from './ending.ts'
 import type { DoctorOptions } from './doctor.ts'
 import type { EmbedOptions } from './embed.ts'
+import type { IndexOptions } from './index.ts'
 import type { InfoOptions } from './info.ts'
 import type { EvaluateOptions } from './evaluate.ts'
 import type { FinetuneOptions } from './finetune.ts'
+import { checkTaskOptions, labelledOptions, splitTask, TASK_NAMES } from './labelled-options.ts'
 import type { PretrainOptions } from './pretrain.ts'
 import {
-  columnOptions,
   corpusOptions,
   fastOptions,
   filesOptions,
@@ -23,6 +24,7 @@ import {
 } from './options.ts'
 import type { ExportOptions } from './export.ts'
 import type { QuantizeOptions } from './quantize.ts'
+import type { SearchOptions } from './search.ts'
 import type { SimilarityOptions } from './similarity.ts'
 import { taskCommands } from './tasks.ts'
 import type { TokenizeOptions } from './tokenize.ts'
@@ -126,20 +128,56 @@ function createProgram(signal: AbortSignal): Command {
   )
 
   taskCommands(command, signal)
+  retrievalCommands(command, signal)
   trainingCommands(command, signal)
   return program
+}
+
+function retrievalCommands(command: (name: string, description: string) => Command, signal: AbortSignal): void {
+  const PLACE = ['--index <folder>', 'where the index is (default: .bertlet-index in the folder)'] as const
+
+  const index = command('index', 'an index of the text, Markdown and HTML files of a folder; only what has changed is read again')
+  index.argument('<folder>', 'the folder that holds the files').option(...PLACE)
+  modelOptions(index)
+    .option('--max-tokens <n>', 'most tokens of a passage', wholeFrom(1), 200)
+    .option('--overlap <n>', 'tokens that a passage shares with the one before, at most', wholeFrom(0), 40)
+    .addOption(new Option('--precision <name>', 'what vectors are held in').choices(['float32', 'int8', 'binary']).default('float32'))
+    .option('--rebuild', 'read everything again')
+  jsonOption(index)
+  index.action(async (folder: string, options: IndexOptions) => (await import('./index.ts')).index(folder, options, signal))
+
+  const search = command('search', 'passages of an index that fit a query, with file and line')
+  search
+    .argument('<query>', 'what is looked for')
+    .argument('[folder]', 'the folder that was indexed', '.')
+    .option(...PLACE)
+  modelOptions(search)
+    .option('--hybrid', 'by meaning and by words (default)')
+    .option('--dense', 'by meaning only')
+    .option('--bm25', 'by words only: no model is loaded')
+    .option('--top-k <n>', 'most results', wholeFrom(1), 10)
+  jsonOption(search, 'print a line of JSON for each result')
+  search.action(async (query: string, folder: string, options: SearchOptions) =>
+    (await import('./search.ts')).search(query, folder, options, signal),
+  )
 }
 
 function trainingCommands(command: (name: string, description: string) => Command, signal: AbortSignal): void {
   const OUTPUT = ['--output <folder>', 'where the model goes, with checkpoints and log.jsonl'] as const
 
-  const finetune = command('finetune', 'a classifier, or a model of scores, from labelled texts')
-  finetune.argument('<train>', 'labelled texts: .tsv without quoting, .csv or .jsonl; - is standard input')
-  finetune.requiredOption(...OUTPUT).option('--eval <file>', 'labelled texts to measure on, after every epoch')
-  columnOptions(finetune)
-    .option('--labels <names>', 'names of the classes 0, 1, ..., apart by commas (default: names sorted, whole numbers as they are)')
-    .option('--regression', 'labels are scores')
-    .option('--max-length <n>', 'cut texts to this many tokens (default: what the model takes)', wholeFrom(2))
+  const TASK = `a task: ${TASK_NAMES.join(', ')} (default: text-classification; evaluate: that of the model)`
+  const finetune = command('finetune', 'a model of a task from labelled files')
+  finetune
+    .usage('[task] <train> [options]')
+    .argument('[task]', TASK)
+    .argument(
+      '[train]',
+      'labelled texts (.tsv without quoting, .csv, .jsonl, .parquet), questions as SQuAD has them, CoNLL columns, or a folder of GLUE',
+    )
+  finetune
+    .requiredOption(...OUTPUT)
+    .option('--eval <file>', 'labelled examples to measure on, after every epoch (GLUE: those of the folder)')
+  labelledOptions(finetune, true)
     .option('--num-train-epochs <n>', 'passes over the file', numberFrom(0), 3)
     .option('--per-device-train-batch-size <n>', 'examples to a batch', wholeFrom(1), 32)
     .option('--per-device-eval-batch-size <n>', 'examples that are measured together', wholeFrom(1), 64)
@@ -147,23 +185,49 @@ function trainingCommands(command: (name: string, description: string) => Comman
     .option('--layer-lr-decay <n>', "each layer's rate is that of the layer above times this", numberFrom(0, 1), 1)
     .option('--save-steps <n>', 'steps to a checkpoint (default: one an epoch)', wholeFrom(1))
     .option('--load-best-model-at-end', 'end with the weights of the best evaluation')
-    .option('--metric-for-best-model <name>', 'accuracy, f1, matthews_correlation, pearson, spearman, mse (default: loss)')
+    .option('--metric-for-best-model <name>', "one of the metrics (default: the task's; text-classification: loss)")
     .option('--early-stopping-patience <n>', 'stop after this many evaluations that are no better', wholeFrom(1))
-    .option('--head-only', 'train pooler and classifier, and leave the trunk as it is')
+    .option('--head-only', 'train the head, with the pooler, and leave the trunk as it is')
+    .addOption(
+      new Option(
+        '--adapter <kind>',
+        'train a low-rank adapter and the head; the output holds it as PEFT does (a rate of 5e-4 suits)',
+      ).choices(['lora']),
+    )
+    .option('--lora-r <n>', 'rank of the adapter', wholeFrom(1), 8)
+    .option('--lora-alpha <n>', 'its scale times the rank', numberFrom(0), 16)
+    .option('--lora-dropout <p>', 'dropout before it', numberFrom(0, 1), 0)
+    .option('--target-modules <names>', 'layers that have one, apart by commas, or all-linear (default: query,value)')
+    .option('--merge', 'write the whole model too, with the adapter added up, to OUTPUT/merged')
+    .option('--few-shot', 'a few texts a class: a logistic head solved over sentence embeddings, in seconds (text-classification)')
+    .option('--contrastive', 'with --few-shot: tune the trunk by pairs of the texts first, in minutes')
   jsonOption(fastOptions(finetune))
-  finetune.action(async (train: string, options: FinetuneOptions) => (await import('./finetune.ts')).finetune(train, options, signal))
+  finetune.action(async (...given: unknown[]) => {
+    const { task = 'text-classification', files, options } = taskAction<FinetuneOptions>(finetune, given, ['train'])
+    checkTaskOptions(finetune, task)
+    await (await import('./finetune.ts')).finetune(task, files[0]!, options, signal)
+  })
 
-  const evaluate = command('evaluate', 'how good a model is, on labelled texts, or one that was pre-trained on raw text')
-  evaluate.argument('<model>', 'a folder, npm package, address or hub id').argument('<file>', 'labelled texts, or raw text')
-  corpusOptions(columnOptions(evaluate))
+  const evaluate = command('evaluate', 'how good a model is, on labelled files, or one that was pre-trained on raw text')
+  evaluate
+    .usage('[task] <model> <file> [options]')
+    .argument('[task]', TASK)
+    .argument('[model]', 'a folder, npm package, address or hub id')
+    .argument('[file]', 'labelled examples as for finetune, or raw text')
+  corpusOptions(labelledOptions(evaluate, false))
     .option('--output <file>', 'write the metrics to a file, as JSON')
-    .option('--predictions <file>', 'write a line of JSON for every text; labels may be absent then')
-    .option('--max-length <n>', 'cut texts to this many tokens (default: what the model takes)', wholeFrom(2))
-    .option('--batch-size <n>', 'texts that are measured together', wholeFrom(1), 64)
+    .option(
+      '--predictions <file>',
+      "write what the model says: a line of JSON for every text; SQuAD's predictions; tagged words; labels may be absent then",
+    )
+    .option('--submission <folder>', "write predictions of a GLUE task's test files as the leaderboard takes them")
+    .option('--batch-size <n>', 'examples that are measured together', wholeFrom(1), 64)
   jsonOption(fastOptions(evaluate))
-  evaluate.action(async (model: string, file: string, options: EvaluateOptions) =>
-    (await import('./evaluate.ts')).evaluate(model, file, options, signal),
-  )
+  evaluate.action(async (...given: unknown[]) => {
+    const { task, files, options } = taskAction<EvaluateOptions>(evaluate, given, ['model', 'file'])
+    if (task !== undefined) checkTaskOptions(evaluate, task)
+    await (await import('./evaluate.ts')).evaluate(task, files[0]!, files[1]!, options, signal)
+  })
 
   const pretrain = command('pretrain', 'BERT from raw text, by masked words and next sentences')
   pretrain.argument('<files...>', 'text files, each of one document or more; - is standard input')
@@ -190,6 +254,12 @@ function trainingCommands(command: (name: string, description: string) => Comman
     .option('--save-steps <n>', 'steps to a checkpoint', wholeFrom(1), 500)
   jsonOption(fastOptions(optimizerOptions(pretrain, 1e-4)))
   pretrain.action(async (files: string[], options: PretrainOptions) => (await import('./pretrain.ts')).pretrain(files, options, signal))
+}
+
+/** What an action is given: words, options, the command. */
+function taskAction<O>(command: Command, given: readonly unknown[], files: readonly string[]) {
+  const words = given.slice(0, -2).filter((word): word is string => word !== undefined)
+  return { ...splitTask(words, files), options: command.opts<O & OptionValues>() }
 }
 
 await run(async (signal) => {

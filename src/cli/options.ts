@@ -121,21 +121,6 @@ function documentBreak(value: string): number | RegExp {
   }
 }
 
-/** Which columns of a labelled file are what. */
-export function columnOptions(command: Command): Command {
-  return command
-    .option(
-      '--text <column>',
-      'name, or number from 0, of the text (default: text, sentence, sentence1, question or premise; else column 0)',
-    )
-    .option('--text-pair <column>', 'of the second text of a pair (default: sentence2, ... beside sentence1, ...; else none)')
-    .option('--label <column>', 'of the label (default: label, labels, score or gold_label; without a header the last column)')
-    .option('--header', 'the first row names the columns (default: when one of its cells is a name above)')
-    .option('--no-header', 'the first row is an example')
-    .addOption(new Option('--format <format>', 'default: by the name of the file').choices(['tsv', 'csv', 'jsonl']))
-    .option('--skip-short', 'leave rows out that lack a column (default: an error)')
-}
-
 /** How raw text stands in its files. */
 export function corpusOptions(command: Command): Command {
   return command

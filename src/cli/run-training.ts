@@ -6,6 +6,7 @@ import { openModel, prepare, type Source } from '../index.node.ts'
 import { Trainer, type LogEntry, type SchedulerType, type TrainerCallback, type TrainOutput } from '../training.ts'
 import { sourceOptions, type ModelOptions } from './options.ts'
 import { columns } from './output.ts'
+import { plotTraining } from './plot.ts'
 import { openProgress, type Progress } from './progress.ts'
 
 /** Options of every training. */
@@ -180,6 +181,8 @@ export async function runTraining(parts: TrainerParts, options: TrainingRunOptio
     return { result, metrics, ...(watch.early && { early: watch.early }) }
   } finally {
     progress.stop()
+    // Whatever ended it, what was done is shown.
+    await plotTraining(options.output).catch(() => {})
   }
 }
 

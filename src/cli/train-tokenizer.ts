@@ -1,8 +1,8 @@
 import { mkdir, open } from 'node:fs/promises'
 import path from 'node:path'
 import { addAbortSignal } from 'node:stream'
+import { lines } from '../data/lines.ts'
 import { trainWordPiece } from '../training.ts'
-import { lines } from './lines.ts'
 import { openSink } from './output.ts'
 import { openProgress } from './progress.ts'
 

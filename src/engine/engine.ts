@@ -10,7 +10,7 @@ import { alignUp } from './allocator.ts'
 import type { Precision, WeightDtype } from './build.ts'
 import { runOnCaller } from './caller.ts'
 import { Pool, WorkersRefused } from './pool.ts'
-import { Store } from './store.ts'
+import { Store, type Block } from './store.ts'
 
 /** A verified plan with its records in a store's memory. */
 export interface Program {
@@ -19,6 +19,14 @@ export interface Program {
 }
 
 export type Inputs = Readonly<Record<string, Int32Array | Float32Array>>
+
+interface RunOptions {
+  readonly signal?: AbortSignal | undefined
+  /** What the program's block stands for this time. */
+  readonly block?: Block | undefined
+  readonly first?: number
+  readonly last?: number
+}
 
 let runtime: Runtime | undefined
 let pool: Pool | undefined
@@ -124,13 +132,15 @@ export class Engine {
     return this.arena?.bytes ?? 0
   }
 
-  /** The program under `key`, lowered and verified when it is first asked for. */
-  program(key: string, bound: Dims, graph: () => Graph): Program {
+  /** The program under `key`, lowered and verified when it is first asked for. It runs with any block of weights that is laid out as `block`. */
+  program(key: string, bound: Dims, graph: () => Graph, block?: Block): Program {
     const present = this.programs.get(key)
     if (present) return present
     const { store } = this
-    const plan = lower(graph(), bound, store.kernels.tile, (tensor) => store.get(tensor.name).address)
-    verify(plan, store.regions())
+    const inBlock = (name: string): number | undefined =>
+      store.get(name).block === block ? store.get(name).address - block!.address : undefined
+    const plan = lower(graph(), bound, store.kernels.tile, ({ name }) => store.get(name).address, block && (({ name }) => inBlock(name)))
+    verify(plan, store.regions(), block?.address)
     const address = store.allocate(plan.words.byteLength, `plan ${key}`)
     store.view(Int32Array, address, plan.words.length).set(plan.words)
     const program = { plan, address }
@@ -156,7 +166,7 @@ export class Engine {
     program: Program,
     dims: Dims,
     inputs: Inputs,
-    { signal, first = 0, last = program.plan.records }: { signal?: AbortSignal | undefined; first?: number; last?: number } = {},
+    { signal, block, first = 0, last = program.plan.records }: RunOptions = {},
   ): Promise<void> {
     const { store } = this
     const { plan, address } = program
@@ -166,6 +176,7 @@ export class Engine {
     slots[Slot.Arena] = arena
     slots[Slot.Scratch] = arena + alignUp(plan.arenaBytes)
     slots[Slot.ScratchStride] = alignUp(plan.scratchBytes)
+    slots[Slot.Head] = block?.address ?? 0
     slots[Slot.Tokens] = dims.tokens
     slots[Slot.Sequences] = dims.sequences
     slots[Slot.Longest] = dims.longest

@@ -2,7 +2,7 @@ import { FileType, Sync, TableMode } from '../../assembly/abi.ts'
 import { BertletError } from '../errors.ts'
 import { panel4Words, panel8Words, SPAN, type Layout } from '../graph/tensor.ts'
 import type { Region } from '../graph/verify.ts'
-import { Allocator } from './allocator.ts'
+import { alignUp, Allocator } from './allocator.ts'
 import { build, buildNow, trainer, type Build, type Precision, type WeightDtype } from './build.ts'
 import { emptyMemory, instantiate, instantiateNow, MAX_BYTES, type Kernels } from './module.ts'
 
@@ -20,6 +20,15 @@ export interface Weight {
   /** Whether plans may write to it. */
   writable: boolean
   holders: number
+  /** What it shares a place with. */
+  readonly block?: Block
+}
+
+/** Weights side by side: those of another block of the same specs lie at the same distances from its address. */
+export interface Block {
+  readonly address: number
+  /** Weights that are still held. */
+  members: number
 }
 
 export interface WeightSpec {
@@ -149,10 +158,33 @@ export class Store {
       return present
     }
     const bytes = weightBytes(spec)
+    return this.keep(spec, this.zeros(bytes, `weight ${spec.name}`), bytes)
+  }
+
+  /** Reserves weights that are not there yet in one block. */
+  holdTogether(specs: readonly WeightSpec[], what: string): Block {
+    const sizes = specs.map((spec) => alignUp(weightBytes(spec)))
+    let address = this.zeros(
+      sizes.reduce((sum, size) => sum + size, 0),
+      what,
+    )
+    const block = { address, members: specs.length }
+    specs.forEach((spec, i) => {
+      this.keep({ ...spec, block }, address, weightBytes(spec))
+      address += sizes[i]!
+    })
+    return block
+  }
+
+  private zeros(bytes: number, what: string): number {
     const { fresh } = this
-    const address = this.allocate(bytes, `weight ${spec.name}`)
+    const address = this.allocate(bytes, what)
     // Writing zeros onto zeros would make the system find every page before the weights come.
     if (address < fresh) this.zero(address, Math.min(bytes, fresh - address))
+    return address
+  }
+
+  private keep(spec: WeightSpec & Pick<Weight, 'block'>, address: number, bytes: number): Weight {
     const weight: Weight = { ...spec, writable: spec.writable ?? false, address, bytes, holders: 1 }
     this.weights.set(spec.name, weight)
     return weight
@@ -167,7 +199,9 @@ export class Store {
     const weight = this.get(name)
     if (--weight.holders > 0) return
     this.weights.delete(name)
-    this.release(weight.address)
+    const { block } = weight
+    if (block === undefined) this.release(weight.address)
+    else if (--block.members === 0) this.release(block.address)
   }
 
   has(name: string): boolean {

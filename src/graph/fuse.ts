@@ -1,5 +1,5 @@
-import { Activation, GradMode, Op, RowMode } from '../../assembly/abi.ts'
-import { reads, writes, type Graph, type Node } from './graph.ts'
+import { Activation, Op, RowMode } from '../../assembly/abi.ts'
+import { accumulatesInto, reads, writes, type Graph, type Node } from './graph.ts'
 import type { Tensor } from './tensor.ts'
 
 /**
@@ -7,10 +7,15 @@ import type { Tensor } from './tensor.ts'
  * after them; what only the backward pass reads is not kept. A tensor that is asked for as an output, or read elsewhere, is never fused away.
  */
 export function fuse(graph: Graph): void {
-  if (graph.nodes.some((node) => node.mode & GradMode.Accumulate)) throw new Error('fuse() is for inference graphs')
+  if (graph.nodes.some((node) => accumulatesInto(node) && node.op !== Op.Gemm)) throw new Error('fuse() is for inference graphs')
   const readers = countReaders(graph)
   const only = (t: Tensor): boolean => readers.get(t) === 1
   const result: Node[] = []
+  /** What an adapter adds to, and what it becomes: products before that write to the same. */
+  const rename = (from: Tensor, to: Tensor): void =>
+    result.forEach((node, i) => {
+      if (node.operands.includes(from)) result[i] = { ...node, operands: node.operands.map((t) => (t === from ? to : t)), output: to }
+    })
   const producer = new Map<Tensor, number>() // index in result
   const drop = (index: number): Node => {
     const node = result[index]!
@@ -29,6 +34,7 @@ export function fuse(graph: Graph): void {
     if (node.op === Op.Activation && before && PRODUCTS.includes(before.op) && (before.mode & Activation.Mask) === 0) {
       drop(producer.get(first)!)
       const [a, b, bias] = before.operands
+      if (accumulatesInto(before)) rename(first, node.operands[1]!)
       push({ ...before, mode: before.mode | node.mode, operands: [a!, b!, bias!, node.operands[1]!], output: node.output })
     } else if (node.op === Op.Activation) {
       push({ ...node, operands: [...node.operands.slice(0, 2), null] })
@@ -55,11 +61,11 @@ const PRODUCTS: readonly Op[] = [Op.Gemm, Op.GemmInt8, Op.GemmInt4]
 
 const DROPPED: Node = { op: Op.Fill, mode: 0, dims: [], operands: [], floats: [] }
 
-/** How often each tensor is read; an output counts as read by the caller. */
+/** How often each tensor is read; an output counts as read by the caller, and what is added to as not. */
 function countReaders(graph: Graph): Map<Tensor, number> {
   const readers = new Map<Tensor, number>()
   const count = (t: Tensor): void => void readers.set(t, (readers.get(t) ?? 0) + 1)
-  for (const node of graph.nodes) reads(node).forEach(count)
+  for (const node of graph.nodes) reads(node).forEach((t) => (accumulatesInto(node) && writes(node).includes(t)) || count(t))
   for (const t of graph.outputs.values()) count(t)
   return readers
 }

@@ -6,6 +6,10 @@ import type { Tensor } from './tensor.ts'
 export interface GradientOptions {
   /** Which parameters are trained; all by default. */
   readonly trainable?: (parameter: Tensor) => boolean
+  /** Gradients that are given: of tensors that a loss elsewhere depends on. */
+  readonly seeds?: ReadonlyMap<Tensor, Tensor>
+  /** Inputs whose gradients are wanted too. */
+  readonly inputs?: readonly Tensor[]
 }
 
 /** The name under which the gradient of a parameter is kept in the store. */
@@ -18,6 +22,8 @@ export interface Gradients {
   readonly trained: ReadonlyMap<Tensor, Tensor>
   /** What is to be added to a gradient when the last chunk is through. */
   readonly shares: readonly { readonly share: Tensor; readonly gradient: Tensor }[]
+  /** Of each input that was asked for. */
+  readonly ofInputs: readonly Tensor[]
 }
 
 /**
@@ -25,14 +31,18 @@ export interface Gradients {
  * chunks; zero them before the first. A parameter that is used twice, as tied word tables are, has a sum for each use: sums that took turns
  * would depend on the cut.
  */
-export function gradients(graph: Graph, losses: readonly Tensor[], { trainable = () => true }: GradientOptions = {}): Gradients {
+export function gradients(
+  graph: Graph,
+  losses: readonly Tensor[],
+  { trainable = () => true, seeds = new Map(), inputs = [] }: GradientOptions = {},
+): Gradients {
   const forward = [...graph.nodes]
   const count = forward.length
-  const needed = needsGradient(forward, trainable)
-  const found = new Map<Tensor, Tensor>()
+  const needed = needsGradient(forward, trainable, inputs)
+  const found = new Map<Tensor, Tensor>(seeds)
   const trained = new Map<Tensor, Tensor>()
   const shares: { share: Tensor; gradient: Tensor }[] = []
-  const borrowed = new Set<Tensor>() // tensors whose gradient is, so far, another's buffer
+  const borrowed = new Set<Tensor>(seeds.keys()) // tensors whose gradient is, so far, another's buffer
 
   const into = (tensor: Tensor, emit: (target: Tensor, accumulate: boolean) => void): void => {
     if (!needed.has(tensor)) return
@@ -72,12 +82,12 @@ export function gradients(graph: Graph, losses: readonly Tensor[], { trainable =
     if (node.grad === undefined) throw new Error(`op ${node.op} has no gradient`)
     node.grad({ graph, dy, into, pass })
   }
-  return { forward: count, trained, shares }
+  return { forward: count, trained, shares, ofInputs: inputs.map((input) => found.get(input)!) }
 }
 
-/** Everything that depends on a trained parameter. */
-function needsGradient(nodes: readonly Node[], trainable: (parameter: Tensor) => boolean): Set<Tensor> {
-  const needed = new Set<Tensor>()
+/** Everything that depends on a trained parameter, or on an input whose gradient is wanted. */
+function needsGradient(nodes: readonly Node[], trainable: (parameter: Tensor) => boolean, inputs: readonly Tensor[]): Set<Tensor> {
+  const needed = new Set<Tensor>(inputs)
   const wants = (t: Tensor): boolean => needed.has(t) || (t.kind === 'parameter' && trainable(t))
   for (const node of nodes) {
     const sources = reads(node).filter(wants)

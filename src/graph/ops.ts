@@ -52,41 +52,74 @@ export function linear(g: Graph, x: Tensor, w: Tensor, b: Tensor | null, options
     operands: [x, w, b, y],
     floats: [scale],
     output: y,
-    grad: ({ graph, dy, into }) => {
-      into(x, (dx, accumulate) =>
-        graph.add({
-          op: Op.Gemm,
-          mode: GemmMode.ARows | (panel ? GemmMode.BPanelTransposed : GemmMode.BRows) | accumulateBit(accumulate),
-          dims: [m, k, n, k],
-          operands: [dy, w, null, dx],
-          floats: [scale],
-        }),
-      )
-      const dw = target(into, w)
-      const db = b && target(into, b)
-      // dW lies as the weight does. In a panel that is the transpose in blocks 8 wide; every 128 of its rows read all of dy, which is put into
-      // panels once for them all.
-      const packed = dw && panel && scale === 1 && n <= PACKED ? graph.value([n, m], 'panel') : null
-      if (db || packed) graph.add({ op: Op.ColumnSum, mode: 0, dims: [m, n], operands: [dy, db?.tensor ?? null, packed], floats: [] })
-      if (dw)
-        graph.add({
-          op: Op.Gemm,
-          mode: GemmMode.AColumns | (packed ? GemmMode.BPanel : GemmMode.BRows) | accumulateBit(dw.accumulate),
-          dims: panel ? [k, n, m, 8] : [n, k, m, k],
-          operands: panel ? [x, packed ?? dy, null, dw.tensor] : [dy, x, null, dw.tensor],
-          floats: [scale],
-        })
-    },
+    grad: (backward) => linearGrad(backward, x, w, b, scale),
   })
   return y
 }
 
-/** The same over integers: x in 7 bits by rows, once for all who read it. Frozen: no gradient. */
+/** What dy gives x, W and b. */
+function linearGrad({ graph, dy, into }: Backward, x: Tensor, w: Tensor, b: Tensor | null, scale: number): void {
+  const [m, k, n] = [rows(x), width(x), w.shape[0]!]
+  const panel = w.layout === 'panel'
+  into(x, (dx, accumulate) =>
+    graph.add({
+      op: Op.Gemm,
+      mode: GemmMode.ARows | (panel ? GemmMode.BPanelTransposed : GemmMode.BRows) | accumulateBit(accumulate),
+      dims: [m, k, n, k],
+      operands: [dy, w, null, dx],
+      floats: [scale],
+    }),
+  )
+  const dw = target(into, w)
+  const db = b && target(into, b)
+  // dW lies as the weight does. In a panel that is the transpose in blocks 8 wide; every 128 of its rows read all of dy, which is put into
+  // panels once for them all.
+  const packed = dw && panel && scale === 1 && n <= PACKED ? graph.value([n, m], 'panel') : null
+  if (db || packed) graph.add({ op: Op.ColumnSum, mode: 0, dims: [m, n], operands: [dy, db?.tensor ?? null, packed], floats: [] })
+  if (dw)
+    graph.add({
+      op: Op.Gemm,
+      mode: GemmMode.AColumns | (packed ? GemmMode.BPanel : GemmMode.BRows) | accumulateBit(dw.accumulate),
+      dims: panel ? [k, n, m, 8] : [n, k, m, k],
+      operands: panel ? [x, packed ?? dy, null, dw.tensor] : [dy, x, null, dw.tensor],
+      floats: [scale],
+    })
+}
+
+/** y += x W^T: what a low-rank adapter adds to a linear layer's y, whose last writer it is. x [M][R], w panel [N][R]; y as linear() made it. */
+export function addLinear(g: Graph, x: Tensor, w: Tensor, y: Tensor): Tensor {
+  const [m, k, n] = [rows(x), width(x), w.shape[0]!]
+  g.add({
+    op: Op.Gemm,
+    mode: GemmMode.ARows | GemmMode.BPanel | GradMode.Accumulate,
+    dims: [m, n, k, y.layout === 'heads' ? y.shape[2]! : n],
+    operands: [x, w, null, y],
+    floats: [1],
+    output: y,
+    grad: (backward) => linearGrad(backward, x, w, null, 1),
+  })
+  return y
+}
+
+/** The same over integers: x in 7 bits by rows, once for all who read it. W is frozen; in 8 bits the gradient goes on to x, as if x had not been rounded. */
 function linearInt8(g: Graph, x: Tensor, w: Tensor, b: Tensor | null, heads: number, by: Tensor | null = null): Tensor {
   const [m, k, n] = [rows(x), width(x), w.shape[0]!]
   let q = g.nodes.find(({ op, operands }) => op === Op.Quantize && operands[0] === x && operands[2] === by)?.operands[1]
   if (!q) g.add({ op: Op.Quantize, mode: 0, dims: [m, k], operands: [x, (q = g.value([m, k], 'rows7')), by], floats: [] })
   const y = heads > 0 ? g.value([heads, m, n / heads], 'heads') : g.value([m, n])
+  const grad: Node['grad'] = ({ graph, dy, into }) => {
+    into(x, (dx, accumulate) =>
+      graph.add({
+        op: Op.Gemm,
+        mode: GemmMode.ARows | GemmMode.BPanel8Transposed | accumulateBit(accumulate),
+        dims: [m, k, n, k],
+        operands: [dy, w, null, dx],
+        floats: [1],
+      }),
+    )
+    const db = b && target(into, b)
+    if (db) graph.add({ op: Op.ColumnSum, mode: 0, dims: [m, n], operands: [dy, db.tensor, null], floats: [] })
+  }
   g.add({
     op: w.layout === 'panel4' ? Op.GemmInt4 : Op.GemmInt8,
     mode: 0,
@@ -94,6 +127,7 @@ function linearInt8(g: Graph, x: Tensor, w: Tensor, b: Tensor | null, heads: num
     operands: [q, w, b, y],
     floats: [],
     output: y,
+    ...(w.layout === 'panel8' && by === null && { grad }),
   })
   return y
 }
@@ -153,10 +187,15 @@ export function layerNorm(g: Graph, x: Tensor, gamma: Tensor, beta: Tensor, eps:
     floats: [eps],
     output: y,
     grad: ({ graph, dy, into }) => {
-      // One record gives both, so gamma and beta are trained together or not at all.
-      into(gamma, (dgamma) =>
-        into(beta, (dbeta) => graph.add({ op: Op.LayerNormParamGrad, mode: 0, dims, operands: [x, stats, dy, dgamma, dbeta], floats: [] })),
-      )
+      const [dgamma, dbeta] = [target(into, gamma), target(into, beta)]
+      if (dgamma && dbeta)
+        graph.add({ op: Op.LayerNormParamGrad, mode: 0, dims, operands: [x, stats, dy, dgamma.tensor, dbeta.tensor], floats: [] })
+      else if (dbeta) graph.add({ op: Op.ColumnSum, mode: 0, dims, operands: [dy, dbeta.tensor, null], floats: [] })
+      else if (dgamma) {
+        const unused = graph.value(beta.shape)
+        graph.add({ op: Op.Fill, mode: 0, dims: elements(unused), operands: [unused], floats: [0] })
+        graph.add({ op: Op.LayerNormParamGrad, mode: 0, dims, operands: [x, stats, dy, dgamma.tensor, unused], floats: [] })
+      }
       into(x, (dx, accumulate) =>
         graph.add({ op: Op.LayerNormGrad, mode: accumulateBit(accumulate), dims, operands: [x, gamma, stats, dy, dx], floats: [] }),
       )
@@ -347,17 +386,41 @@ export function gather(g: Graph, x: Tensor, index: Tensor): Tensor {
   return y
 }
 
-/** Mean over each sequence's rows: x [T][H] to [B][H]. No gradient yet: it comes with the losses on sentence embeddings. */
+/** Mean over each sequence's rows: x [T][H] to [B][H]. */
 export function meanPool(g: Graph, x: Tensor, offsets: Tensor): Tensor {
   const y = g.value([SEQUENCES, width(x)])
-  g.add({ op: Op.MeanPool, mode: 0, dims: [SEQUENCES, width(x), TOKENS], operands: [x, offsets, y], floats: [], output: y })
+  const dims = [SEQUENCES, width(x), TOKENS]
+  g.add({
+    op: Op.MeanPool,
+    mode: 0,
+    dims,
+    operands: [x, offsets, y],
+    floats: [],
+    output: y,
+    grad: ({ graph, dy, into }) =>
+      into(x, (dx, accumulate) =>
+        graph.add({ op: Op.MeanPoolGrad, mode: accumulateBit(accumulate), dims, operands: [dy, offsets, dx], floats: [] }),
+      ),
+  })
   return y
 }
 
-/** Rows to unit length. No gradient yet, as for meanPool. */
+/** Rows to unit length. */
 export function normalize(g: Graph, x: Tensor, eps = 1e-12): Tensor {
   const y = g.value(x.shape)
-  g.add({ op: Op.Normalize, mode: 0, dims: [rows(x), width(x)], operands: [x, y], floats: [eps], output: y })
+  const dims = [rows(x), width(x)]
+  g.add({
+    op: Op.Normalize,
+    mode: 0,
+    dims,
+    operands: [x, y],
+    floats: [eps],
+    output: y,
+    grad: ({ graph, dy, into }) =>
+      into(x, (dx, accumulate) =>
+        graph.add({ op: Op.NormalizeGrad, mode: accumulateBit(accumulate), dims, operands: [x, dy, dx], floats: [eps] }),
+      ),
+  })
   return y
 }
 

@@ -34,8 +34,17 @@ export interface Plan {
   readonly outputs: ReadonlyMap<string, Place>
 }
 
-/** Lowers a graph to records. `addressOf` gives the address of a parameter or state in the store. */
-export function lower(graph: Graph, bound: Dims, tile: Tile, addressOf: (tensor: Tensor) => number): Plan {
+/**
+ * Lowers a graph to records. `addressOf` gives the address of a parameter or state in the store; of those that `inBlock` gives a place for, records
+ * name that from where Slot.Head points: a block of another address is run by the same plan.
+ */
+export function lower(
+  graph: Graph,
+  bound: Dims,
+  tile: Tile,
+  addressOf: (tensor: Tensor) => number,
+  inBlock: (tensor: Tensor) => number | undefined = () => undefined,
+): Plan {
   const arena = layoutArena(graph, bound)
   const words = new Int32Array(Layout.Slots + graph.nodes.length * Layout.Words)
   const floats = new Float32Array(words.buffer)
@@ -50,8 +59,9 @@ export function lower(graph: Graph, bound: Dims, tile: Tile, addressOf: (tensor:
     node.operands.forEach((tensor, i) => {
       if (tensor === null) return
       const inArena = arena.offsets.get(tensor)
-      words[at + Layout.Operands + 2 * i] = inArena === undefined ? Slot.Absolute : Slot.Arena
-      words[at + Layout.Operands + 2 * i + 1] = inArena ?? addressOf(tensor)
+      const place = inArena === undefined ? inBlock(tensor) : undefined
+      words[at + Layout.Operands + 2 * i] = inArena !== undefined ? Slot.Arena : place !== undefined ? Slot.Head : Slot.Absolute
+      words[at + Layout.Operands + 2 * i + 1] = inArena ?? place ?? addressOf(tensor)
     })
     scratchBytes = Math.max(scratchBytes, scratchOf(node, bound, tile))
   })
@@ -60,7 +70,7 @@ export function lower(graph: Graph, bound: Dims, tile: Tile, addressOf: (tensor:
   return {
     words,
     records: graph.nodes.length,
-    trains: graph.nodes.some(({ op }) => op === Op.Dropout || op === Op.DropoutMaps || op >= Op.CrossEntropyGrad),
+    trains: graph.nodes.some(({ op }) => op === Op.Dropout || op === Op.DropoutMaps || (op >= Op.CrossEntropyGrad && op !== Op.GemmInt4)),
     bound,
     arenaBytes: arena.bytes,
     scratchBytes,

@@ -52,7 +52,9 @@ class Segment {
     if (this.again.size > 0 || !reads(node).some((tensor) => this.readLater.has(tensor))) return
     for (const { op, mode, dims, floats, operands } of this.needed()) {
       const record: Node = { op, mode, dims, floats, operands }
-      for (const tensor of writes(record)) this.again.set(tensor, into.value(tensor.shape, tensor.layout, tensor.name))
+      // What is added to has been made again by its first writer.
+      for (const tensor of writes(record))
+        if (!this.again.has(tensor)) this.again.set(tensor, into.value(tensor.shape, tensor.layout, tensor.name))
       into.add(this.renamed(record))
     }
   }
@@ -63,7 +65,8 @@ class Segment {
     const found: Node[] = []
     for (const node of [...this.nodes].reverse()) {
       if (!writes(node).some((tensor) => wanted.has(tensor))) continue
-      if (accumulatesInto(node) || writes(node).some(({ kind }) => kind !== 'value')) throw new Error(`op ${node.op} cannot be done again`)
+      const outer = accumulatesInto(node) && writes(node).some((tensor) => !this.inner.has(tensor))
+      if (outer || writes(node).some(({ kind }) => kind !== 'value')) throw new Error(`op ${node.op} cannot be done again`)
       for (const tensor of reads(node)) if (this.inner.has(tensor)) wanted.add(tensor)
       found.push(node)
     }

@@ -26,7 +26,8 @@ export const RECORDS: { readonly [code: number]: RecordType } = {
     operands: ['r', 'r', 'r?', 'w'],
     extents: ([m, n, k, bw], mode) => {
       const b = mode & GemmMode.BMask
-      const bWords = b === GemmMode.BPanel ? up8(n!) * k! : b === GemmMode.BPanelTransposed ? up8(k!) * n! : k! * n!
+      const packed = b === GemmMode.BPanel ? up8(n!) * k! : b === GemmMode.BPanelTransposed ? up8(k!) * n! : k! * n!
+      const bWords = b === GemmMode.BPanel8Transposed ? panel8Words(k!, n!) : packed
       return [m! * k!, bWords, n!, Math.ceil(n! / bw!) * m! * bw!]
     },
   },
@@ -158,6 +159,23 @@ export const RECORDS: { readonly [code: number]: RecordType } = {
       const tokens = heads! * d! * t!
       return [tokens, tokens, tokens, tokens, tokens, b! + 1, 2 * heads! * t!, b!, 2, tokens, tokens, tokens]
     },
+  },
+
+  [Op.MeanPoolGrad]: {
+    name: 'mean_pool_grad',
+    operands: ['r', 'r', 'w'],
+    extents: ([b, h, t]) => [b! * h!, b! + 1, t! * h!],
+  },
+  [Op.NormalizeGrad]: {
+    name: 'normalize_grad',
+    operands: ['r', 'r', 'w'],
+    extents: ([rows, h]) => [rows! * h!, rows! * h!, rows! * h!],
+  },
+  [Op.Pairwise]: { name: 'pairwise', operands: ['r', 'r', 'w'], extents: ([rows, h]) => [rows! * h!, rows! * h!, rows!] },
+  [Op.PairwiseGrad]: {
+    name: 'pairwise_grad',
+    operands: ['r', 'r', 'r', 'w'],
+    extents: ([rows, h]) => [rows! * h!, rows! * h!, rows!, rows! * h!],
   },
 
   [Op.Fill]: { name: 'fill', operands: ['w'], extents: ([n, m]) => [n! * m!] },

@@ -13,9 +13,10 @@ export interface Region {
 
 /**
  * Checks every record of a plan against its arena and the store before it may run: known op, dims within the bound, operands
- * present where they must be, and every extent inside the arena or inside one region. A plan that fails is a bug, and computes nothing.
+ * present where they must be, and every extent inside the arena or inside one region. A plan that fails is a bug, and computes nothing. `block` is
+ * where Slot.Head points; what is verified for one block holds for every other that is laid out as it is.
  */
-export function verify(plan: Plan, regions: readonly Region[]): void {
+export function verify(plan: Plan, regions: readonly Region[], block = 0): void {
   const { words, bound, arenaBytes } = plan
   const sorted = [...regions].sort((a, b) => a.start - b.start)
   for (let record = 0; record < plan.records; record++) {
@@ -38,7 +39,7 @@ export function verify(plan: Plan, regions: readonly Region[]): void {
     for (let i = 0; i < Layout.MaxOperands; i++) {
       const access = type.operands[i]
       const base = words[at + Layout.Operands + 2 * i]!
-      const start = words[at + Layout.Operands + 2 * i + 1]! >>> 0
+      const start = (words[at + Layout.Operands + 2 * i + 1]! >>> 0) + (base === Slot.Head ? block : 0)
       if (base === Slot.None) {
         if (access !== undefined && !access.endsWith('?')) fail(`operand ${i} of ${type.name} is absent`)
         continue
@@ -50,7 +51,7 @@ export function verify(plan: Plan, regions: readonly Region[]): void {
       const end = start + bytes
       if (base === Slot.Arena) {
         if (end > arenaBytes) fail(`operand ${i} of ${type.name} ends at ${end} of an arena of ${arenaBytes} bytes`)
-      } else if (base === Slot.Absolute) {
+      } else if (base === Slot.Absolute || base === Slot.Head) {
         const region = containing(sorted, start)
         if (region === undefined || end > region.end) fail(`operand ${i} of ${type.name} at ${start}..${end} lies in no weight`)
         else if (access !== 'r' && access !== 'r?' && !region.writable) fail(`operand ${i} of ${type.name} would write to a frozen weight`)

@@ -67,7 +67,7 @@ export interface BertForMultipleChoice {
 export class BertForMultipleChoice extends BertPreTrainedModel {
   static override headFor = (): heads.Head => heads.MULTIPLE_CHOICE
 
-  override async _call(inputs: ChoiceInputs): Promise<LogitsOutput> {
+  protected override async answer(inputs: ChoiceInputs): Promise<LogitsOutput> {
     const { choices, flat } = flattenChoices(inputs)
     const { logits, ...rest } = (await this.forward(flat, choices)) as unknown as LogitsOutput
     return { logits: new Tensor(logits.data, [logits.dims[0]! / choices, choices]), ...rest }
@@ -96,7 +96,7 @@ export interface BertForQuestionAnswering {
 export class BertForQuestionAnswering extends BertPreTrainedModel {
   static override headFor = (): heads.Head => heads.QUESTION_ANSWERING
 
-  override async _call(inputs: ModelInputs): Promise<QuestionAnsweringOutput> {
+  protected override async answer(inputs: ModelInputs): Promise<QuestionAnsweringOutput> {
     const { logits, ...rest } = (await this.forward(inputs)) as unknown as LogitsOutput
     const dims = logits.dims.slice(0, 2)
     const part = (which: number): Tensor =>

@@ -1,9 +1,8 @@
 import { BertletError } from '../errors.ts'
 import type { Graph } from '../graph/graph.ts'
-import { gather, meanPool, normalize } from '../graph/ops.ts'
-import { OFFSETS, SEQUENCES } from '../graph/tensor.ts'
+import { normalize } from '../graph/ops.ts'
 import { packBatch, type BatchInputs } from './batch.ts'
-import { bert, INPUTS } from './bert.ts'
+import { bert, sentencePool } from './bert.ts'
 import { BASE, BASE_WITHOUT_POOLER, type Head } from './heads.ts'
 import type { Loaded } from './load.ts'
 import { BertPreTrainedModel, type ModelInputs, type ModelOutput } from './model.ts'
@@ -59,11 +58,6 @@ export class BertModel extends BertPreTrainedModel {
 
 function features(g: Graph, { config, trunk, attention }: Loaded, pooling: Pooling, unit: boolean): void {
   const last = bert(g, config, trunk, { attention }).hidden.at(-1)!
-  const pooled =
-    pooling === 'none'
-      ? last
-      : pooling === 'mean'
-        ? meanPool(g, last, g.input(INPUTS.offsets, [OFFSETS]))
-        : gather(g, last, g.input(INPUTS.first, [SEQUENCES]))
+  const pooled = pooling === 'none' ? last : sentencePool(g, last, pooling)
   g.output('features', unit ? normalize(g, pooled) : pooled)
 }

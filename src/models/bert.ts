@@ -4,6 +4,7 @@ import type { Graph } from '../graph/graph.ts'
 import {
   activation,
   add,
+  addLinear,
   attention,
   context,
   dropoutMaps,
@@ -11,6 +12,7 @@ import {
   gather,
   layerNorm,
   linear,
+  meanPool,
   scores,
   softmax,
   type LinearOptions,
@@ -43,6 +45,24 @@ export interface TrunkLayout {
   readonly dtype?: WeightDtype
   /** What a layer's sums are made of is multiplied by a vector before it becomes integers. */
   readonly smoothed?: boolean
+  /** What an adapter puts beside and in place of them. */
+  readonly adapter?: AdapterLayout | undefined
+}
+
+/** An adapter as graphs see it. Names are Hugging Face's without `bert.`; those in the store are its own. */
+export interface AdapterLayout {
+  /** The low-rank branch beside a linear layer: y += scale (dropout(x) A^T) B^T, A [r][K], B [N][r]. */
+  lora(module: string): LowRank | undefined
+  /** The name in the store of what stands in place of a parameter, in f32. */
+  instead(parameter: string): string | undefined
+}
+
+export interface LowRank {
+  readonly a: string
+  readonly b: string
+  readonly r: number
+  readonly scale: number
+  readonly dropout: number
 }
 
 export interface Encoded {
@@ -71,7 +91,8 @@ export class Parameters {
   constructor(
     private readonly g: Graph,
     private readonly place = '',
-    private readonly dtype?: WeightDtype,
+    private readonly trunk: Partial<TrunkLayout> = {},
+    private readonly drop?: Dropout,
   ) {}
 
   weight(name: string, n: number, k: number): Tensor {
@@ -79,17 +100,24 @@ export class Parameters {
   }
 
   table(name: string, n: number, k: number, layout: 'rows' | 'panel' = 'rows'): Tensor {
-    const held = residentLayout({ name: `${name}.weight`, layout, shape: [n, k] }, this.dtype)
-    return this.g.parameter(`${this.place}${name}.weight`, [n, k], held)
+    const own = this.trunk.adapter?.instead(`${name}.weight`)
+    const held = residentLayout({ name: `${name}.weight`, layout, shape: [n, k] }, own === undefined ? this.trunk.dtype : 'f32')
+    return this.g.parameter(own ?? `${this.place}${name}.weight`, [n, k], held)
   }
 
   vector(name: string, n: number): Tensor {
-    return this.g.parameter(`${this.place}${name}`, [n])
+    return this.g.parameter(this.trunk.adapter?.instead(name) ?? `${this.place}${name}`, [n])
   }
 
-  /** x W^T + b. */
-  dense(name: string, x: Tensor, n: number, k: number): Tensor {
-    return linear(this.g, x, this.weight(name, n, k), this.vector(`${name}.bias`, n))
+  /** x W^T + b, and what an adapter adds; in heads, see linear(). */
+  dense(name: string, x: Tensor, n: number, k: number, options?: LinearOptions): Tensor {
+    const { g, drop } = this
+    const y = linear(g, x, this.weight(name, n, k), this.vector(`${name}.bias`, n), options)
+    const low = this.trunk.adapter?.lora(name)
+    if (low === undefined) return y
+    const { a, b, r, scale, dropout: p } = low
+    const inner = linear(g, drop ? drop.adapter(x, p) : x, g.parameter(a, [r, k], 'panel'), null, { scale })
+    return addLinear(g, inner, g.parameter(b, [n, r], 'panel'), y)
   }
 
   norm(name: string, x: Tensor, h: number, eps: number): Tensor {
@@ -98,8 +126,8 @@ export class Parameters {
 }
 
 /** The word table, as embeddings and tied decoders share it. */
-export function wordTable(g: Graph, config: BertConfig, { wordTable: layout, dtype }: TrunkLayout): Tensor {
-  return new Parameters(g, '', dtype).table('embeddings.word_embeddings', config.vocab_size, config.hidden_size, layout)
+export function wordTable(g: Graph, config: BertConfig, trunk: TrunkLayout): Tensor {
+  return new Parameters(g, '', trunk).table('embeddings.word_embeddings', config.vocab_size, config.hidden_size, trunk.wordTable)
 }
 
 export interface TrunkOptions {
@@ -120,7 +148,7 @@ export function bert(
   { embeds = false, firstOnly = false, ...options }: TrunkOptions = {},
 ): Encoded {
   const { drop } = options
-  const p = new Parameters(g, '', trunk.dtype)
+  const p = new Parameters(g, '', trunk)
   const h = config.hidden_size
   const offsets = g.input(INPUTS.offsets, [OFFSETS])
 
@@ -141,7 +169,7 @@ export function bert(
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
     const x = hidden.at(-1)!
     const only = firstOnly && layer === config.num_hidden_layers - 1
-    const layerOptions = { ...options, firstOnly: only, dtype: trunk.dtype, smoothed: trunk.smoothed }
+    const layerOptions = { ...options, firstOnly: only, trunk }
     const {
       output,
       probabilities,
@@ -157,10 +185,7 @@ export function bert(
 type LayerConfig = Pick<BertConfig, 'hidden_size' | 'num_attention_heads' | 'intermediate_size' | 'hidden_act' | 'layer_norm_eps'> &
   Partial<Pick<BertConfig, 'hidden_dropout_prob' | 'attention_probs_dropout_prob'>>
 
-type LayerOptions = Pick<TrunkOptions, 'drop' | 'attention' | 'firstOnly'> & {
-  readonly dtype?: WeightDtype | undefined
-  readonly smoothed?: boolean | undefined
-}
+type LayerOptions = Pick<TrunkOptions, 'drop' | 'attention' | 'firstOnly'> & { readonly trunk?: Partial<TrunkLayout> }
 
 /** One layer: self-attention, residual, feed-forward, residual. x [T][H]; what follows the attention is row by row, so rows can be left out. */
 export function encoderLayer(
@@ -169,13 +194,13 @@ export function encoderLayer(
   name: string,
   x: Tensor,
   offsets: Tensor,
-  { drop, attention: kind = 'sdpa', firstOnly = false, dtype, smoothed = false }: LayerOptions = {},
+  { drop, attention: kind = 'sdpa', firstOnly = false, trunk }: LayerOptions = {},
 ): { output: Tensor; probabilities: Tensor | undefined; mixed: Tensor } {
-  const p = new Parameters(g, '', dtype)
+  const p = new Parameters(g, '', trunk, drop)
   const { hidden_size: h, num_attention_heads: heads, intermediate_size: wide } = config
-  const dense = (part: string, input: Tensor, n: number, k: number, more: LinearOptions = {}): Tensor =>
-    linear(g, input, p.weight(`${name}.${part}`, n, k), p.vector(`${name}.${part}.bias`, n), more)
-  const smoothing = (part: string): Tensor | undefined => (smoothed ? p.vector(`${name}.${part}`, h) : undefined)
+  const dense = (part: string, input: Tensor, n: number, k: number, more?: LinearOptions): Tensor =>
+    p.dense(`${name}.${part}`, input, n, k, more)
+  const smoothing = (part: string): Tensor | undefined => (trunk?.smoothed ? p.vector(`${name}.${part}`, h) : undefined)
   const norm = (part: string, input: Tensor): Tensor => p.norm(`${name}.${part}`, input, h, config.layer_norm_eps)
 
   const hidden = (input: Tensor): Tensor => {
@@ -217,4 +242,9 @@ export function pooler(g: Graph, p: Parameters, config: BertConfig, last: Tensor
   const h = config.hidden_size
   const first = last.shape[0] === SEQUENCES ? last : firstTokens(g, last)
   return activation(g, p.dense('pooler.dense', first, h, h), Activation.Tanh)
+}
+
+/** [T][H] to [B][H]: the mean of each sequence, or its first token. */
+export function sentencePool(g: Graph, last: Tensor, pooling: 'mean' | 'cls'): Tensor {
+  return pooling === 'mean' ? meanPool(g, last, g.input(INPUTS.offsets, [OFFSETS])) : firstTokens(g, last)
 }

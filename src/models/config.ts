@@ -73,6 +73,10 @@ export class BertConfig {
   /** Names of a classifier's outputs. */
   readonly id2label: Readonly<Record<number, string>>
   readonly label2id: Readonly<Record<string, number>>
+  /** Where BertForSequenceClassification reads the sentence embedding in place of the pooler: as ModernBERT names it. */
+  readonly classifier_pooling?: 'mean' | 'cls'
+  /** With it: that embedding has length 1. */
+  readonly classifier_normalize?: boolean
   /** config.json as it was given: what is not listed here is kept for saving. */
   readonly original: JsonObject
 
@@ -97,6 +101,12 @@ export class BertConfig {
     if (pad !== null && !whole(0, 0, vocab - 1).is(pad))
       throw invalid('pad_token_id', `a token of the vocabulary, 0 to ${vocab - 1}, or null`, pad)
     this.pad_token_id = pad as number | null
+
+    const { classifier_pooling: pooling, classifier_normalize: unit } = values
+    if (!isNothing(pooling)) {
+      if (pooling !== 'mean' && pooling !== 'cls') throw invalid('classifier_pooling', 'mean or cls', pooling)
+      Object.assign(this, { classifier_pooling: pooling, classifier_normalize: unit === true })
+    }
 
     const { id2label, num_labels: count } = values
     if ((count ?? null) !== null && !whole(2, 1, 1 << 24).is(count)) throw invalid('num_labels', 'a whole number of 1 or more', count)

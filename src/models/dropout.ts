@@ -2,6 +2,7 @@ import type { Graph } from '../graph/graph.ts'
 import { dropout, type DropoutPlaces, type MapDropout } from '../graph/ops.ts'
 import { SEQUENCES, TOKENS, type Tensor } from '../graph/tensor.ts'
 import type { Chunk, PackedBatch } from './batch.ts'
+import type { Selection } from './selection.ts'
 
 /** Inputs that masks are drawn from. */
 const INPUTS = {
@@ -10,11 +11,17 @@ const INPUTS = {
   tokenPlaces: 'dropout.places',
   sequenceExamples: 'dropout.sequences',
   sequencePlaces: 'dropout.firsts',
+  selectedExamples: 'dropout.selected_examples',
+  selectedPlaces: 'dropout.selected_places',
 } as const
+
+/** Adapters count their own uses from here: those of the base keep their masks. */
+const ADAPTERS = 1 << 16
 
 /** Dropout of one graph: uses are numbered in the order of the forward, whether or not their probability is zero. */
 export class Dropout {
   private uses = 0
+  private adapters = ADAPTERS
 
   constructor(private readonly g: Graph) {}
 
@@ -30,6 +37,20 @@ export class Dropout {
     return p === 0 ? x : dropout(this.g, x, p, stream, this.places(INPUTS.sequenceExamples, INPUTS.sequencePlaces, SEQUENCES))
   }
 
+  /** Of what an adapter reads: rows of tokens, sequences or selected tokens. */
+  adapter(x: Tensor, p: number): Tensor {
+    const stream = this.adapters++
+    if (p === 0) return x
+    const rows = x.shape[0]!
+    const [examples, places] =
+      rows === TOKENS
+        ? [INPUTS.tokenExamples, INPUTS.tokenPlaces]
+        : rows === SEQUENCES
+          ? [INPUTS.sequenceExamples, INPUTS.sequencePlaces]
+          : [INPUTS.selectedExamples, INPUTS.selectedPlaces]
+    return dropout(this.g, x, p, stream, this.places(examples, places, rows))
+  }
+
   /** Of attention maps, whichever op computes them. */
   maps(p: number): MapDropout | undefined {
     const stream = this.uses++
@@ -43,7 +64,11 @@ export class Dropout {
 }
 
 /** What a chunk's masks are drawn from. Examples are counted through the whole step, `first` being the batch's; so packing changes no mask. */
-export function dropoutInputs(batch: PackedBatch, chunk: Chunk, first: number, seed: number, step: number): Record<string, Int32Array> {
+export function dropoutInputs(
+  batch: PackedBatch,
+  chunk: Chunk,
+  { first, seed, step, selection }: { first: number; seed: number; step: number; selection?: Selection | undefined },
+): Record<string, Int32Array> {
   const { firstSequence, lastSequence, firstToken, lastToken } = chunk
   const examples = new Int32Array(lastToken - firstToken)
   const places = new Int32Array(lastToken - firstToken)
@@ -53,6 +78,7 @@ export function dropoutInputs(batch: PackedBatch, chunk: Chunk, first: number, s
       places[t - firstToken] = t - batch.offsets[s]!
     }
   }
+  const selected = selection?.tokens.subarray(chunk.firstSelected, chunk.lastSelected)
   const sequences = Int32Array.from({ length: lastSequence - firstSequence }, (_, i) => first + firstSequence + i)
   return {
     [INPUTS.seeds]: Int32Array.of(seed, step),
@@ -60,5 +86,9 @@ export function dropoutInputs(batch: PackedBatch, chunk: Chunk, first: number, s
     [INPUTS.tokenPlaces]: places,
     [INPUTS.sequenceExamples]: sequences,
     [INPUTS.sequencePlaces]: new Int32Array(sequences.length),
+    ...(selected && {
+      [INPUTS.selectedExamples]: selected.map((t) => examples[t - firstToken]!),
+      [INPUTS.selectedPlaces]: selected.map((t) => places[t - firstToken]!),
+    }),
   }
 }

@@ -3,7 +3,7 @@ import { weightBytes } from '../engine/store.ts'
 import { lower } from '../graph/plan.ts'
 import { roundUp } from './batch.ts'
 import { BertConfig } from './config.ts'
-import { headParameters, type Head } from './heads.ts'
+import { headFor, headParameters, type Head } from './heads.ts'
 import { readConfig, trunkLayout } from './load.ts'
 import { checkLoadOptions, withLabels, type LoadOptions } from './options.ts'
 import { residentLayout, trunkParameters } from './parameters.ts'
@@ -21,11 +21,12 @@ export interface Estimate {
 }
 
 /** The bytes that a model takes, by the same planner that will lay it out; only the config is read. */
-export async function estimate(from: ModelSource | BertConfig, head: Head, options: LoadOptions): Promise<Estimate> {
+export async function estimate(from: ModelSource | BertConfig, own: Head, options: LoadOptions): Promise<Estimate> {
   const { budget, attention, precision, dtype: asked } = checkLoadOptions(options)
   const { threads } = resolveThreads(options.threads)
   const read = from instanceof BertConfig ? from : await readConfig(openSource(from, options), options.signal)
   const config = withLabels(read, options)
+  const head = headFor(own, config)
   const { dtype } = resolveDtype(config, asked)
   const trunk = trunkLayout(head, config, dtype)
   const engine = await Engine.create(0, precision, dtype)

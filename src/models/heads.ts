@@ -1,9 +1,9 @@
 // What each of Hugging Face's BERT classes puts on the trunk: its parameters and its part of the graph.
 import type { Graph } from '../graph/graph.ts'
-import { gather, linear } from '../graph/ops.ts'
+import { gather, linear, normalize } from '../graph/ops.ts'
 import { SELECTED, type Tensor } from '../graph/tensor.ts'
 import type { Parameters } from './bert.ts'
-import { hiddenAct, INPUTS, pooler, wordTable, type TrunkLayout } from './bert.ts'
+import { hiddenAct, INPUTS, pooler, sentencePool, wordTable, type TrunkLayout } from './bert.ts'
 import type { BertConfig } from './config.ts'
 import type { Dropout } from './dropout.ts'
 import { dense, norm, pooling, type ParameterSpec } from './parameters.ts'
@@ -37,7 +37,12 @@ export interface Head {
   parameters(config: BertConfig): ParameterSpec[]
   /** Outputs by name. */
   build(site: HeadSite): Record<string, Tensor>
+  /** The head that a config asks for instead. */
+  instead?(config: BertConfig): Head | undefined
 }
+
+/** A class's head for a config. */
+export const headFor = (head: Head, config: BertConfig): Head => head.instead?.(config) ?? head
 
 const NONE = (): ParameterSpec[] => []
 
@@ -87,6 +92,20 @@ export const SEQUENCE_CLASSIFICATION: Head = {
   build: ({ p, config, pooled, drop }) => ({
     logits: p.dense('classifier', dropped(pooled(), config, drop), config.num_labels, config.hidden_size),
   }),
+  instead: ({ classifier_pooling: pooling }) => (pooling === undefined ? undefined : SENTENCE_CLASSIFICATION),
+}
+
+/** A classifier on the sentence embedding, without the pooler: what few-shot learning makes. */
+const SENTENCE_CLASSIFICATION: Head = {
+  architecture: 'BertForSequenceClassification',
+  pooler: false,
+  decodes: false,
+  parameters: (config) => classifier(config.num_labels, config.hidden_size),
+  build: ({ g, p, config, last, drop }) => {
+    const vectors = sentencePool(g, last, config.classifier_pooling!)
+    const read = dropped(config.classifier_normalize ? normalize(g, vectors) : vectors, config, drop)
+    return { logits: p.dense('classifier', read, config.num_labels, config.hidden_size) }
+  },
 }
 
 /** One score a choice; the class shapes them [B, C]. */

@@ -20,7 +20,7 @@ export function initialize(store: Store, weight: Weight, spec: ParameterSpec, de
 }
 
 /** FNV-1a of a name. */
-function streamOf(name: string): number {
+export function streamOf(name: string): number {
   let hash = 0x811c9dc5
   for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193)
   return hash

@@ -1,14 +1,15 @@
 import { Engine, resolveThreads } from '../engine/engine.ts'
 import type { WeightDtype } from '../engine/build.ts'
-import type { Weight } from '../engine/store.ts'
+import type { Block, Weight } from '../engine/store.ts'
 import { BertletError, checkOptions, expected, Words } from '../errors.ts'
 import { SPAN, type Layout } from '../graph/tensor.ts'
 import type { JsonObject } from '../json.ts'
 import { loadTensors } from '../weights/load.ts'
 import type { Source } from '../weights/source.ts'
+import type { Adapter } from './adapters.ts'
 import type { TrunkLayout } from './bert.ts'
 import { BertConfig } from './config.ts'
-import { headParameters, type Head } from './heads.ts'
+import { headFor, headParameters, type Head } from './heads.ts'
 import { initialize } from './initialize.ts'
 import {
   checkLoadOptions,
@@ -47,6 +48,8 @@ interface LoadedParts {
   readonly unexpected: readonly string[]
   /** Parameters with fresh values. */
   readonly initialized: readonly string[]
+  /** On a base that it shares. */
+  readonly adapter?: Adapter | undefined
 }
 
 /** A parameter and where the store has it. */
@@ -59,6 +62,7 @@ export interface PlacedSpec extends ParameterSpec {
 export interface Loaded extends LoadedParts {
   config: BertConfig
   specs: readonly PlacedSpec[]
+  trunk: TrunkLayout
 }
 
 /** Weights in a store with what is to be computed from them: what the constructors of models take. */
@@ -67,6 +71,8 @@ export class Loaded {
   /** Of the model, among those of the process. */
   readonly id = `model${nextId++}`
   disposed = false
+  /** Those on this model, by name. */
+  readonly adapters = new Map<string, Loaded>()
 
   constructor(parts: LoadedParts) {
     Object.assign(this, parts)
@@ -77,15 +83,27 @@ export class Loaded {
     this.engine.store.assertLive()
   }
 
+  /** What its plans are kept under: adapters of one shape share theirs. */
+  get plans(): string {
+    return this.block === undefined ? this.id : this.adapter!.plans
+  }
+
+  /** The weights that are another's in the plans' other uses. */
+  get block(): Block | undefined {
+    return this.adapter?.merged === undefined ? this.adapter?.block : undefined
+  }
+
   /** Gives up the weights; the memory goes with the last model on it. */
   async dispose(): Promise<void> {
     if (this.disposed) return
     this.disposed = true
-    const { engine, specs, id } = this
+    const { engine, specs, id, adapter } = this
     await engine.dispose(() => {
       engine.forget(`${id}|`)
       for (const { held } of specs) engine.store.drop(held)
+      for (const name of adapter?.merged ?? []) engine.store.drop(name)
     })
+    adapter?.ended()
   }
 }
 
@@ -132,7 +150,8 @@ export function weightless(values: BertConfig | JsonObject, head: Head, options:
 }
 
 /** The parameters of a model that shares no trunk, and where they lie. */
-function first(head: Head, config: BertConfig, dtype: WeightDtype) {
+function first(own: Head, config: BertConfig, dtype: WeightDtype) {
+  const head = headFor(own, config)
   const trunk = trunkLayout(head, config, dtype)
   return {
     head,
@@ -145,12 +164,19 @@ function first(head: Head, config: BertConfig, dtype: WeightDtype) {
 }
 
 /** Another head on a loaded trunk, from a checkpoint's head tensors or, without one, fresh. */
-export async function attach(base: Loaded, head: Head, from: ModelSource | undefined, options: LoadOptions = {}): Promise<Loaded> {
+export async function attach(base: Loaded, type: Head, from: ModelSource | undefined, options: LoadOptions = {}): Promise<Loaded> {
   checkOptions('withHead', options, [...LABEL_OPTIONS, ...SOURCE_OPTIONS, 'seed', 'initialize_missing'])
   base.assertLive()
+  if (base.adapter !== undefined)
+    throw new BertletError(
+      'invalid_argument',
+      'withHead: expected a model without an adapter',
+      'Put the head on the base, and the adapter on that',
+    )
   const source = from === undefined ? undefined : openSource(from, options)
   const own = source && (await readConfig(source, options.signal))
   const config = headConfig(base.config, own, options)
+  const head = headFor(type, config)
   const engine = base.engine.retain()
   const { dtype } = base.trunk
   const poolerInTrunk = base.specs.some(({ held }) => held === `${base.poolerPlace}pooler.dense.weight`)
@@ -196,11 +222,11 @@ export const trunkLayout = (head: Head, config: BertConfig, dtype: WeightDtype =
   wordTable: head.decodes && config.tie_word_embeddings ? 'panel' : 'rows',
 })
 
-const place = (specs: readonly ParameterSpec[], before: string): PlacedSpec[] =>
+export const place = (specs: readonly ParameterSpec[], before: string): PlacedSpec[] =>
   specs.map((spec) => ({ ...spec, held: `${before}${spec.name}` }))
 
 /** Reserves the weights, or holds those that are there; `held` tells how far it came. */
-function hold(engine: Engine, specs: readonly PlacedSpec[], dtype: WeightDtype | undefined, held: PlacedSpec[] = []): Weight[] {
+export function hold(engine: Engine, specs: readonly PlacedSpec[], dtype: WeightDtype | undefined, held: PlacedSpec[] = []): Weight[] {
   const wanted = specs.map((spec) => ({ name: spec.held, shape: spec.shape, layout: residentLayout(spec, dtype) }))
   engine.store.expect(wanted)
   return wanted.map((spec, i) => {
@@ -258,6 +284,17 @@ export async function readConfig(source: Source, signal?: AbortSignal): Promise<
   )
 }
 
+/** What a head's own config.json says of the head. */
+const HEAD_FIELDS = [
+  'id2label',
+  'label2id',
+  'problem_type',
+  'classifier_dropout',
+  'classifier_pooling',
+  'classifier_normalize',
+  'tie_word_embeddings',
+] as const
+
 /** The trunk's config with what a head's own config.json says of the head. */
 function headConfig(trunk: BertConfig, own: BertConfig | undefined, options: LabelOptions): BertConfig {
   if (own === undefined) return withLabels(trunk, options)
@@ -270,9 +307,6 @@ function headConfig(trunk: BertConfig, own: BertConfig | undefined, options: Lab
       'Use a head that was trained on such a trunk',
     )
   }
-  const { id2label, label2id, problem_type, classifier_dropout, tie_word_embeddings } = own
-  return withLabels(
-    new BertConfig({ ...trunk.toJSON(), id2label, label2id, problem_type, classifier_dropout, tie_word_embeddings }, 'withHead'),
-    options,
-  )
+  const ofHead = Object.fromEntries(HEAD_FIELDS.map((name) => [name, own[name]]))
+  return withLabels(new BertConfig({ ...trunk.toJSON(), ...ofHead }, 'withHead'), options)
 }

@@ -8,6 +8,8 @@ import { chunks, packBatch, roundUp, type BatchInputs, type PackedBatch } from '
 import type { ChoiceInputs } from './choices.ts'
 import { chunkInputs, Collector } from './collect.ts'
 import type { BertConfig } from './config.ts'
+import type { LoraConfig } from './adapter-config.ts'
+import type { AdapterOptions } from './adapters.ts'
 import type { Estimate } from './estimate.ts'
 import type { Head } from './heads.ts'
 import { labelsOf, lossName, lossParts, type LabelInputs, type LossTerm } from './labels.ts'
@@ -19,6 +21,9 @@ import type { Target, WithFiles } from './save.ts'
 import { selectPositions, type Selection } from './selection.ts'
 import { Tensor } from './tensor.ts'
 import { headVariant, inferenceGraph, type Variant } from './variant.ts'
+
+/** At one place: what is handed to a piece is written out where it is loaded. */
+const seldom = () => import('./seldom.ts')
 
 /** What a model was loaded as and runs as, and why. */
 export interface ModelInfo {
@@ -44,6 +49,8 @@ export interface ModelInputs extends BatchInputs, LabelInputs {
   readonly output_hidden_states?: boolean
   /** Keep every layer's attention maps; the call runs eager. */
   readonly output_attentions?: boolean
+  /** For every row the name of an adapter on this base, or `__base__`. Without it all rows have this model's own. */
+  readonly adapter_names?: readonly string[] | null
   readonly signal?: AbortSignal
 }
 
@@ -71,6 +78,7 @@ const CALL_OPTIONS: readonly (keyof PredictionInputs)[] = [
   'position_ids',
   'output_hidden_states',
   'output_attentions',
+  'adapter_names',
   'signal',
 ]
 
@@ -136,7 +144,7 @@ export abstract class BertPreTrainedModel extends Callable {
     from: ModelSource | BertConfig,
     options: LoadOptions = {},
   ): Promise<Estimate> {
-    const { estimate } = await import('./seldom.ts')
+    const { estimate } = await seldom()
     return estimate(from, this.headFor(options), options)
   }
 
@@ -160,14 +168,69 @@ export abstract class BertPreTrainedModel extends Callable {
   }
 
   /**
+   * A low-rank adapter on this model, whose weights are shared, not copied: any number of them, each a model of its own to call, train, save and dispose of.
+   * On an adapted model: another adapter on its base.
+   *
+   *     const tuned = await model.withAdapter('folder of an adapter')
+   *     const fresh = await model.withAdapter({ r: 8, lora_alpha: 16, target_modules: ['query', 'value'] }, { seed: 1 })
+   *
+   * @param from an adapter in PEFT's layout, or the fields of a LoraConfig for a fresh one, which changes nothing until it is trained.
+   * @throws BertletError naming tensors that are missing or do not fit this base, and targets that it does not have.
+   */
+  async withAdapter(from: ModelSource | LoraConfig = {}, options: AdapterOptions = {}): Promise<this> {
+    this.loaded.assertLive()
+    const { adapt } = await seldom()
+    return this.over(await adapt(this.loaded, from, options))
+  }
+
+  /**
+   * Computes with the adapted matrices added up, W + scale B A, kept beside the base's: as quick as the base alone. The base and other adapters on it stay as
+   * they are, and unmerge() leaves no trace.
+   */
+  async merge(): Promise<void> {
+    await (await seldom()).merge(this.loaded)
+  }
+
+  /** Computes with base and adapter apart again. */
+  async unmerge(): Promise<void> {
+    await (await seldom()).unmerge(this.loaded)
+  }
+
+  /** A plain model of base and adapter together, which savePretrained() writes whole; this one is disposed of. */
+  async mergeAndUnload(): Promise<this> {
+    const plain = this.over(await (await seldom()).mergedModel(this.loaded))
+    await this.dispose()
+    return plain
+  }
+
+  /** The Python name of mergeAndUnload(). */
+  merge_and_unload(): Promise<this> {
+    return this.mergeAndUnload()
+  }
+
+  /** Its adapter, if it has one: under which name calls of its base find it, and of what kind. */
+  get adapter(): { readonly name: string; readonly config: LoraConfig; readonly merged: boolean } | undefined {
+    const { adapter } = this.loaded
+    return adapter && { name: adapter.name, config: adapter.config, merged: adapter.merged !== undefined }
+  }
+
+  /** The same class over other weights. */
+  private over(loaded: Loaded): this {
+    return new (this.constructor as ModelClass)(loaded) as this
+  }
+
+  /**
    * Writes config.json and model.safetensors, and the tokenizer's files if one is given; Hugging Face transformers loads the folder unchanged.
+   * Of a model with an adapter adapter_config.json and adapter_model.safetensors, as PEFT does: its base is not in them.
    *
    * @param to a folder's path, or an object with write(name, pieces).
    */
   async savePretrained(to: Target, { tokenizer }: { tokenizer?: WithFiles } = {}): Promise<void> {
     this.loaded.assertLive()
-    const { saveFiles, saveModel } = await import('./seldom.ts')
-    await saveModel(this.loaded, this.loaded.head.architecture, to)
+    const { adapter, head } = this.loaded
+    const { saveAdapter, saveFiles, saveModel } = await seldom()
+    if (adapter) await saveAdapter(this.loaded, adapter, to)
+    else await saveModel(this.loaded, head.architecture, to)
     if (tokenizer) await saveFiles(tokenizer, to)
   }
 
@@ -182,7 +245,7 @@ export abstract class BertPreTrainedModel extends Callable {
    */
   async resizeTokenEmbeddings(vocab_size: number, { seed = 0 }: { seed?: number } = {}): Promise<void> {
     this.loaded.assertLive()
-    const { resizeVocabulary } = await import('./seldom.ts')
+    const { resizeVocabulary } = await seldom()
     await resizeVocabulary(this.loaded, vocab_size, seed)
   }
 
@@ -226,8 +289,16 @@ export abstract class BertPreTrainedModel extends Callable {
     await this.dispose()
   }
 
-  /** What a call gives; classes whose head's outputs want another shape override it. */
   async _call(inputs: ModelInputs | ChoiceInputs): Promise<object> {
+    if (!isGiven(inputs?.adapter_names)) return this.answer(inputs)
+    this.loaded.assertLive()
+    const { mixed } = await seldom()
+    const labels = labelsOf(this.loaded.head.architecture)
+    return mixed(this.loaded, { ...inputs }, { labels, tensor: Tensor, run: (on, rows) => this.over(on).answer(rows) })
+  }
+
+  /** What a call gives; classes whose head's outputs want another shape override it. */
+  protected async answer(inputs: ModelInputs | ChoiceInputs): Promise<object> {
     return this.forward(inputs as ModelInputs)
   }
 
@@ -284,7 +355,7 @@ export abstract class BertPreTrainedModel extends Callable {
         this.loaded.assertLive()
         const program = this.program(variant, chunk.dims)
         const labels = { ...losses?.lossInputs(terms, scales, batch, chunk, selection), ...byTerm(totals) }
-        await engine.run(program, chunk.dims, { ...chunkInputs(batch, chunk, selection), ...labels }, { signal })
+        await engine.run(program, chunk.dims, { ...chunkInputs(batch, chunk, selection), ...labels }, { signal, block: this.loaded.block })
         totals.forEach((total, i) => total.set(engine.output(program, lossName(i), chunk.dims)))
         for (const [name, { tensor }] of program.plan.outputs) {
           if (name.startsWith('loss.')) continue
@@ -305,10 +376,10 @@ export abstract class BertPreTrainedModel extends Callable {
   }
 
   private program(variant: Variant, dims: Dims): Program {
-    const { id, engine } = this.loaded
+    const { plans, block, engine } = this.loaded
     const bound = roundUp(dims)
     const sizes = [bound.tokens, bound.sequences, bound.longest, bound.selected].join('|')
-    return engine.program(`${id}|${variant.key}|${variant.attention}|${sizes}`, bound, () => inferenceGraph(variant))
+    return engine.program(`${plans}|${variant.key}|${variant.attention}|${sizes}`, bound, () => inferenceGraph(variant), block)
   }
 }
 

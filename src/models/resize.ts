@@ -9,7 +9,7 @@ export async function resizeVocabulary(loaded: Loaded, vocab_size: number, seed:
   if (!Number.isInteger(vocab_size) || vocab_size < 1 || vocab_size > 1 << 24) {
     throw expected('resizeTokenEmbeddings', 'a number of words, from 1 to 16777216', vocab_size)
   }
-  if (engine.shared) {
+  if (engine.shared || loaded.adapter !== undefined) {
     throw new BertletError(
       'invalid_argument',
       'resizeTokenEmbeddings: other models work on this trunk',

@@ -1,4 +1,7 @@
 // What few calls need, in one piece that is loaded when one of them does.
+export { adapt, readAdapter, saveAdapter } from './adapters.ts'
+export { mixed } from './adapter-batch.ts'
+export { merge, mergedModel, unmerge } from './adapter-merge.ts'
 export { estimate } from './estimate.ts'
 export { resizeVocabulary } from './resize.ts'
-export { saveFiles, saveModel } from './save.ts'
+export { openSink, saveFiles, saveModel } from './save.ts'

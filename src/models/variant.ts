@@ -61,8 +61,8 @@ export function forward(
   const encoded = bert(g, config, trunk, { embeds, drop, attention, firstOnly: head.firstOnly === true && !hidden })
   const outputs = buildHead(
     head,
-    { g, config, trunk, selected, drop, p: new Parameters(g, place, trunk.dtype), last: encoded.hidden.at(-1)! },
-    new Parameters(g, poolerPlace, trunk.dtype),
+    { g, config, trunk, selected, drop, p: new Parameters(g, place, trunk, drop), last: encoded.hidden.at(-1)! },
+    new Parameters(g, poolerPlace, trunk, drop),
   )
   return { encoded, outputs }
 }

@@ -15,6 +15,11 @@ export interface TrainingArgumentsOptions {
    * by itself. per_device_train_batch_size, if given, is the most examples of a part.
    */
   readonly max_tokens_per_batch?: number
+  /**
+   * 'batch_sampler'. 'no_duplicates': no text stands twice in a step, for losses that take the others of a step as negatives; an example waits for
+   * another step.
+   */
+  readonly batch_sampler?: 'batch_sampler' | 'no_duplicates'
   /** 8. */
   readonly per_device_eval_batch_size?: number
   /** 1: parts of a step. */
@@ -80,6 +85,7 @@ const MOST_EXAMPLES = 1 << 20
 const STRATEGIES = ['no', 'steps', 'epoch']
 const FALLBACK = {
   per_device_train_batch_size: 8,
+  batch_sampler: 'batch_sampler',
   per_device_eval_batch_size: 8,
   gradient_accumulation_steps: 1,
   learning_rate: 5e-5,
@@ -194,6 +200,9 @@ function check(args: TrainingArguments): void {
   number('warmup_steps', 'a whole number of steps, or a share below 1', (x) => x >= 0 && (x < 1 || Number.isInteger(x)))
   choice('lr_scheduler_type', SCHEDULES)
   choice('optim', ['adamw_torch', 'adamw_bert'])
+  choice('batch_sampler', ['batch_sampler', 'no_duplicates'])
+  if (args.batch_sampler === 'no_duplicates' && args.max_tokens_per_batch !== undefined)
+    throw expected('max_tokens_per_batch', "nothing beside batch_sampler 'no_duplicates'", args.max_tokens_per_batch)
   choice('gradient_checkpointing', [true, false, 'auto'])
   if (args.max_memory !== undefined) number('max_memory', 'a number of bytes above 0', (x) => x > 0)
   for (const name of ['logging_strategy', 'eval_strategy', 'save_strategy'] as const) choice(name, STRATEGIES)

@@ -10,7 +10,6 @@ import { chunkInputs } from '../models/collect.ts'
 import type { Loaded } from '../models/load.ts'
 import type { BertPreTrainedModel } from '../models/model.ts'
 import { SMOOTHING } from '../models/parameters.ts'
-import { saveModel } from '../models/seldom.ts'
 import { memoryFolder } from '../weights/folder.ts'
 import type { Source } from '../weights/source.ts'
 
@@ -54,6 +53,7 @@ export async function calibrate(
     )
   const largest = await activations(loaded, batches, { signal, onBatch })
   const folder = memoryFolder(loaded.name)
+  const { saveModel } = await import('../models/seldom.ts')
   await saveModel(loaded, loaded.head.architecture, folder.sink('smoothed'), factors(loaded, largest))
   return folder.source('smoothed')
 }

@@ -165,9 +165,11 @@ export class Checkpoints {
 
   /** Puts a checkpoint's weights into the model. */
   async readWeights(name: string): Promise<void> {
-    const { engine, specs } = this.model.loaded
+    const { loaded } = this.model
+    const { engine, specs, adapter } = loaded
     const { store } = engine
     await engine.exclusively(async () => {
+      if (adapter) return (await import('../models/seldom.ts')).readAdapter(this.folder.source(name), loaded, adapter)
       const sink = new StoreSink(engine, () => new Map(specs.map((spec) => [spec.name, store.get(spec.held)])))
       try {
         await loadTensors(this.folder.source(name), specs, sink)

@@ -30,6 +30,8 @@ export interface Dataset<F = Feature> {
   get(index: number, epoch: number): F | Promise<F>
   /** Where it is known without making the example: then a Trainer takes the memory of its largest batch before the first step, or says that it does not fit. */
   size?(index: number): ExampleSize
+  /** What batch_sampler 'no_duplicates' keeps apart: texts, in any form in which equal ones are equal. */
+  texts?(index: number): readonly string[]
 }
 
 /** Features to what the model takes. */

@@ -64,16 +64,20 @@ const TITLES = new Set('Mr Mrs Ms Dr Prof St Mt Jr Sr Rev Hon Gen Capt Col Lt Sg
 
 /** The sentences of a paragraph, by the rule of DocumentOptions. */
 export function splitSentences(paragraph: string): string[] {
-  const found: string[] = []
-  let start = 0
+  return sentenceStarts(paragraph)
+    .map((start, i, starts) => paragraph.slice(start, starts[i + 1]).trim())
+    .filter((sentence) => sentence !== '')
+}
+
+/** Where they begin. */
+export function sentenceStarts(paragraph: string): number[] {
+  const starts = [0]
   for (const { 0: end, index } of paragraph.matchAll(END)) {
     if (end.trimEnd() === '.') {
-      const word = paragraph.slice(paragraph.lastIndexOf(' ', index) + 1, index).replace(/^[^\w]+/, '')
+      const word = /\S*$/.exec(paragraph.slice(Math.max(0, index - 32), index))![0].replace(/^[^\w]+/, '')
       if (/^[A-Za-z]$/.test(word) || TITLES.has(word)) continue
     }
-    found.push(paragraph.slice(start, index + end.length).trim())
-    start = index + end.length
+    starts.push(index + end.length)
   }
-  const rest = paragraph.slice(start).trim()
-  return rest === '' ? found : [...found, rest]
+  return starts
 }

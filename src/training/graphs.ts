@@ -9,7 +9,7 @@ import { adamW, adamWDefaults, groupsOf, moments, squares, type AdamW, type Adam
 /** Dims of the graphs whose sizes no batch changes. */
 export const NO_DIMS: Dims = { tokens: 1, sequences: 1, longest: 1, squares: 1, selected: 1 }
 
-export interface GraphOptions extends AdamWOptions, GradientOptions {
+export interface GraphOptions extends AdamWOptions, Omit<GradientOptions, 'inputs'> {
   /** Stands before the names of all states, so that trainings on one store keep theirs apart. */
   readonly own?: string
   /** What a parameter's learning rate is multiplied by; 1 by default. */
@@ -40,13 +40,16 @@ export interface TrainingGraphs {
   readonly held: readonly Held[]
 }
 
-/** `build` makes the forward and returns the losses, states of one value that it adds to; it is called once. */
+/**
+ * `build` makes the forward and returns the losses, states of one value that it adds to; it is called once, and may fill `seeds`, the gradients that
+ * come from elsewhere.
+ */
 export function trainingGraphs(build: (g: Graph) => readonly Tensor[], options: GraphOptions = {}): TrainingGraphs {
-  const { own = '', trainable, scaleOf, ...adamWOptions } = options
+  const { own = '', trainable, seeds, scaleOf, ...adamWOptions } = options
   const settings = adamWDefaults(adamWOptions)
   const [step, zeroing, measuring, optimizer] = [new Graph(own), new Graph(own), new Graph(own), new Graph(own)]
   const losses = build(step)
-  const { forward, trained, shares } = gradients(step, losses, trainable && { trainable })
+  const { forward, trained, shares } = gradients(step, losses, { ...(trainable && { trainable }), ...(seeds && { seeds }) })
   const names = new Set([...trained.keys()].map(({ name }) => name))
   const groups = groupsOf(names, scaleOf)
   for (const { share, gradient } of shares) {

@@ -1,6 +1,7 @@
 import { alignUp } from '../engine/allocator.ts'
 import { weightBytes } from '../engine/store.ts'
 import { BertletError, checkOptions, expected } from '../errors.ts'
+import type { Graph } from '../graph/graph.ts'
 import type { Tensor as Symbolic } from '../graph/tensor.ts'
 import { chunkInputs } from '../models/collect.ts'
 import { BertConfig } from '../models/config.ts'
@@ -16,14 +17,15 @@ import { chooseMemory, memoryDefaults, takeMemory, type MemoryOptions, type Memo
 import { ADAMW_OPTIONS, adamWDefaults, clipFactor, layerScale, moments, type AdamW } from './optimizer.ts'
 import type { AdamWOptions, OptimizerCounters } from './optimizer.ts'
 import { boundOf, prepare, within, type Prepared, type TrainingInputs } from './prepared.ts'
+import { trainableOf, type Trainable } from './trainable.ts'
 import { TrainingSession, type GradientNorms } from './session.ts'
 import { inputsOfShape, type BatchShape } from './shape.ts'
 
 export type { TrainingInputs } from './prepared.ts'
 
 export interface HeadTrainingOptions extends AdamWOptions, MemoryOptions {
-  /** Which parameters are trained, by Hugging Face's names without `bert.`; all by default. */
-  readonly trainable?: (name: string) => boolean
+  /** Which parameters are trained; all by default, of a model with an adapter all of the adapter's. Its base is frozen. */
+  readonly trainable?: Trainable
   /** Whether the config's dropout is on; true by default. */
   readonly dropout?: boolean
   /** Of dropout; 0 by default. */
@@ -75,11 +77,12 @@ let nextId = 1
  * one trunk, each step the same weights without touching each other's.
  */
 export class HeadTraining {
-  private readonly loaded: Loaded
-  private readonly adamW: AdamW
+  /** @internal */
+  readonly loaded: Loaded
+  protected readonly adamW: AdamW
   private readonly memory: Required<MemoryOptions>
   /** Before the names of its states. */
-  private readonly own = `training${nextId++}/`
+  protected readonly own = `training${nextId++}/`
   private graphs: TrainingGraphs | undefined
   private key = ''
   private session: TrainingSession | undefined
@@ -90,22 +93,38 @@ export class HeadTraining {
 
   constructor(
     model: Pick<BertPreTrainedModel, 'loaded'>,
-    private readonly options: HeadTrainingOptions = {},
+    protected readonly options: HeadTrainingOptions = {},
   ) {
     checkOptions('HeadTraining', options, HEAD_TRAINING_OPTIONS)
     const { layer_lr_decay: decay = 1 } = options
     if (!(decay > 0 && decay <= 1)) throw expected('layer_lr_decay', 'a number above 0, at most 1', decay)
+    trainableOf(options.trainable)
     this.adamW = adamWDefaults(options)
     this.memory = memoryDefaults(options)
     this.loaded = model.loaded
-    const { dtype = 'f32' } = this.loaded.trunk
-    if (dtype !== 'f32') {
+    const { adapter, trunk } = this.loaded
+    const { dtype = 'f32' } = trunk
+    if (dtype !== 'f32' && !(dtype === 'int8' && adapter)) {
       throw new BertletError(
         'unsupported',
         `training: expected weights in f32, got ${dtype}, which are frozen`,
-        'Load the model with dtype f32',
+        dtype === 'int8'
+          ? 'Load the model with dtype f32, or train an adapter on it: model.withAdapter()'
+          : 'Load the model with dtype f32',
       )
     }
+    if (trunk.smoothed)
+      throw new BertletError(
+        'unsupported',
+        'training: expected a base whose activations are not smoothed, got one that bertlet quantize --calibrate wrote',
+        'Train on the float model, or on one that was quantised without --calibrate',
+      )
+    if (adapter?.merged)
+      throw new BertletError(
+        'invalid_argument',
+        'training: expected an adapter apart from its base, got a merged one',
+        'Call unmerge() first',
+      )
   }
 
   /**
@@ -128,6 +147,11 @@ export class HeadTraining {
     return chooseMemory(training.loaded.engine, training.request(parts))
   }
 
+  /** What tells the loss from others, where it is not the head's own. */
+  get lossKey(): string | undefined {
+    return undefined
+  }
+
   /** The bytes that training takes; undefined before the first step. */
   info(): TrainingMemory | undefined {
     return this.taken
@@ -146,7 +170,7 @@ export class HeadTraining {
     if (!(learningRate >= 0 && learningRate < Infinity)) throw expected('the learning rate', 'a number of 0 or more', learningRate)
     return this.inTurn(async () => {
       const session = await this.accumulate(inputs, signal)
-      const [loss, norms] = [session.loss(), await session.norms()]
+      const [loss, norms] = [this.lossOf(session), await session.norms()]
       if (!Number.isFinite(loss) || !Number.isFinite(norms.total)) throw this.notFinite(loss, norms)
       await session.update(learningRate, clipFactor(norms.total, this.adamW))
       return { loss, grad_norm: norms.total }
@@ -190,7 +214,7 @@ export class HeadTraining {
 
   /** The loss that the next step would begin with, its masks of dropout included; nothing is updated. */
   async loss(inputs: TrainingInputs | readonly TrainingInputs[], { signal }: { signal?: AbortSignal } = {}): Promise<number> {
-    return this.inTurn(async () => (await this.accumulate(inputs, signal)).loss())
+    return this.inTurn(async () => this.lossOf(await this.accumulate(inputs, signal)))
   }
 
   /** The gradient of every trained parameter, [N][K] in rows, by its name; nothing is updated. */
@@ -200,13 +224,7 @@ export class HeadTraining {
   ): Promise<Map<string, Float32Array>> {
     return this.inTurn(async () => {
       const session = await this.accumulate(inputs, signal)
-      const { place } = this.loaded
-      return new Map(
-        [...session.trained.keys()].map(({ name }) => [
-          place !== '' && name.startsWith(place) ? name.slice(place.length) : name,
-          session.gradient(name),
-        ]),
-      )
+      return new Map([...session.trained.keys()].map(({ name }) => [bare(name), session.gradient(name)]))
     })
   }
 
@@ -226,37 +244,52 @@ export class HeadTraining {
 
   private async accumulate(inputs: TrainingInputs | readonly TrainingInputs[], signal: AbortSignal | undefined): Promise<TrainingSession> {
     const parts = this.prepared(inputs)
-    const { terms } = parts[0]!
     const session = await this.sessionFor(parts)
     await this.takeRestored(session)
+    await session.zero()
+    await this.pass(parts, session, signal)
+    return session
+  }
+
+  /** The loss of the last pass. */
+  protected lossOf(session: TrainingSession): number {
+    return session.loss()
+  }
+
+  /** Forward and backward of every part: adds to losses and gradients. */
+  protected async pass(parts: readonly Prepared[], session: TrainingSession, signal: AbortSignal | undefined): Promise<void> {
+    const { terms } = parts[0]!
     // The step's label counts are those of all its parts together.
     const scales = lossScales(terms.map((term, i) => ({ ...term, count: parts.reduce((sum, part) => sum + part.terms[i]!.count, 0) })))
-    await session.zero()
     let examples = 0
     for (const { batch, terms, selection, chunks } of parts) {
       for (const chunk of chunks) {
         const values = {
           ...chunkInputs(batch, chunk, selection),
           ...lossInputs(terms, scales, batch, chunk, selection),
-          ...dropoutInputs(batch, chunk, examples, this.options.seed ?? 0, session.counters.steps),
+          ...dropoutInputs(batch, chunk, { first: examples, seed: this.options.seed ?? 0, step: session.counters.steps, selection }),
         }
         await session.accumulate(chunk.dims, values, signal)
       }
       examples += batch.rows
     }
-    return session
   }
 
   private prepared(inputs: TrainingInputs | readonly TrainingInputs[]): Prepared[] {
     this.loaded.assertLive()
     const list = Array.isArray(inputs) ? (inputs as readonly TrainingInputs[]) : [inputs as TrainingInputs]
     if (list.length === 0) throw expected('step', 'at least one batch', inputs)
-    const parts = list.map((part) => prepare(this.loaded, part))
+    const parts = list.map((part) => this.prepare(part))
     this.key ||= keyOf(parts[0]!)
     const odd = parts.find((part) => keyOf(part) !== this.key)
     if (odd === undefined) return parts
     const fix = 'Train another kind with another HeadTraining'
     throw expected('training', 'labels of the kind of the first batch', inputsOf(odd.terms), fix)
+  }
+
+  /** A part of a step, checked and cut. */
+  protected prepare(part: TrainingInputs): Prepared {
+    return prepare(this.loaded, part)
   }
 
   /** The session with plans and an arena for every chunk of a step. */
@@ -281,8 +314,11 @@ export class HeadTraining {
       graphs: (this.graphs ??= this.build(parts[0]!)),
       bound: boundOf(parts, budget, this.session?.bound),
       weights: specs.map(({ held, shape, layout }) => {
-        const bytes = alignUp(weightBytes({ shape, layout: layout === 'panel' ? 'panel' : 'rows' }))
-        return { bytes, held: engine.store.has(held) }
+        const present = engine.store.has(held)
+        const bytes = alignUp(
+          present ? engine.store.get(held).bytes : weightBytes({ shape, layout: layout === 'panel' ? 'panel' : 'rows' }),
+        )
+        return { bytes, held: present }
       }),
       key: `${id}|${this.own}|train.step`,
       begun: this.session !== undefined,
@@ -291,15 +327,22 @@ export class HeadTraining {
     }
   }
 
-  private build({ terms, batch }: Prepared): TrainingGraphs {
-    const { head, attention, config } = this.loaded
-    const { trainable, dropout = true, layer_lr_decay: decay = 1 } = this.options
-    const build = lossGraph(this.loaded, attention, { selected: head.decodes, embeds: batch.embeds !== undefined, terms, dropout })
+  protected build({ terms, batch }: Prepared): TrainingGraphs {
+    const { head, attention } = this.loaded
+    const { dropout = true } = this.options
+    return this.graphsOf(lossGraph(this.loaded, attention, { selected: head.decodes, embeds: batch.embeds !== undefined, terms, dropout }))
+  }
+
+  protected graphsOf(build: (g: Graph) => readonly Symbolic[], seeds?: ReadonlyMap<Symbolic, Symbolic>): TrainingGraphs {
+    const { config, adapter } = this.loaded
+    const { layer_lr_decay: decay = 1 } = this.options
+    const wanted = trainableOf(this.options.trainable)
     return trainingGraphs(build, {
       ...this.adamW,
+      ...(seeds && { seeds }),
       own: this.own,
       scaleOf: layerScale(decay, config.num_hidden_layers),
-      ...(trainable && { trainable: ({ name }: Symbolic) => trainable(name.slice(name.indexOf('/') + 1)) }),
+      trainable: ({ name }: Symbolic) => name.startsWith(adapter?.place ?? '') && wanted(bare(name)),
     })
   }
 
@@ -335,6 +378,9 @@ export class HeadTraining {
     )
   }
 }
+
+/** A parameter's name without what sets heads and adapters apart in a store. */
+const bare = (held: string): string => held.slice(held.indexOf('/') + 1)
 
 function unloaded({ type, config, ...options }: UnloadedModel): Loaded {
   if (typeof type?.headFor !== 'function' || !(config instanceof BertConfig))

@@ -17,10 +17,11 @@ import { Batches, type Step } from './batches.ts'
 import { pick, type DataCollator, type Dataset } from './dataset.ts'
 import { countTokens } from './evaluation.ts'
 import { Checkpoints } from './checkpoint.ts'
-import { HeadTraining, type TrainingInputs } from './head-training.ts'
+import type { HeadTraining, HeadTrainingOptions, TrainingInputs } from './head-training.ts'
 import { largestBatches } from './largest.ts'
 import { Log } from './log.ts'
 import { learningRateAt } from './schedule.ts'
+import type { Trainable } from './trainable.ts'
 
 export interface TrainOutput {
   readonly global_step: number
@@ -38,7 +39,11 @@ export interface LoopParts<F> {
   readonly dataset: Dataset<F>
   readonly callbacks: readonly TrainerCallback[]
   readonly processing_class: WithFiles | undefined
-  readonly trainable: ((name: string) => boolean) | undefined
+  readonly trainable: Trainable | undefined
+  /** Takes the steps. */
+  readonly training: (options: HeadTrainingOptions) => HeadTraining
+  /** Of each example the texts that no step may have twice. */
+  readonly apart: readonly Int32Array[] | undefined
   readonly evaluate: (options: {
     signal: AbortSignal | undefined
     onBatch: (done: number, total: number) => Promise<void>
@@ -97,6 +102,7 @@ export class TrainingLoop<F> {
       size: args.per_device_train_batch_size,
       parts: args.gradient_accumulation_steps,
       ...(args.max_tokens_per_batch !== undefined && { tokens: args.max_tokens_per_batch }),
+      apart: parts.apart,
     }
     this.batches = new Batches(dataset.length, cut, dataset.size?.bind(dataset))
     const max_steps = args.max_steps > 0 ? args.max_steps : this.batches.count(args.num_train_epochs)
@@ -115,7 +121,7 @@ export class TrainingLoop<F> {
     }
     this.log = new Log(folder)
     this.checkpoints = folder && new Checkpoints(folder, model, parts.processing_class)
-    this.training = new HeadTraining(model, {
+    this.training = parts.training({
       betas: [args.adam_beta1, args.adam_beta2],
       eps: args.adam_epsilon,
       weight_decay: args.weight_decay,
@@ -220,6 +226,9 @@ export class TrainingLoop<F> {
       'steps of warm-up': this.warmup,
       ...Object.fromEntries(DECIDING.map((name) => [name, args[name]])),
       ...(model.info().build.name === 'fast' && { precision: 'fast' }),
+      ...(args.batch_sampler === 'no_duplicates' && { batch_sampler: args.batch_sampler }),
+      ...(this.training.lossKey !== undefined && { loss: this.training.lossKey }),
+      ...(loaded.adapter && { adapter: loaded.adapter.shape }),
     }
   }
 
@@ -250,7 +259,7 @@ export class TrainingLoop<F> {
     const steps = this.batches.steps(position.epoch)
     await this.tell('on_epoch_begin')
     while (position.step < steps.length && state.global_step < state.max_steps) {
-      await this.step(steps[position.step]!, steps.length)
+      await this.step(steps.at(position.step), steps.length)
       if (control.should_epoch_stop || control.should_training_stop) break
     }
     // A training that is stopped amid an epoch goes on there when it is resumed; one that max_steps cuts has its end too.

@@ -9,7 +9,10 @@ import type { TrainerCallback } from './callbacks.ts'
 import { dataCollatorFor } from './collate.ts'
 import { toDataset, type DataCollator, type Dataset, type Feature } from './dataset.ts'
 import { evaluateDataset, type ComputeMetrics, type EvalPrediction, type Evaluation, type PreprocessLogits } from './evaluation.ts'
+import { HeadTraining } from './head-training.ts'
+import type { Trainable } from './trainable.ts'
 import { TrainingLoop, type TrainOutput } from './loop.ts'
+import type { SentenceOptions } from './sentence-pass.ts'
 
 export interface TrainerOptions<F = Feature> {
   /** Any class with a head. */
@@ -25,8 +28,18 @@ export interface TrainerOptions<F = Feature> {
   /** What is kept of each batch's outputs for compute_metrics. */
   readonly preprocess_logits_for_metrics?: PreprocessLogits
   readonly callbacks?: readonly TrainerCallback[]
-  /** Which parameters are trained, by Hugging Face's names without `bert.`; all by default. */
-  readonly trainable?: (name: string) => boolean
+  /**
+   * What is learnt of sentence embeddings, in place of a head's labels, by the names of sentence-transformers: MultipleNegativesRankingLoss, CoSENTLoss,
+   * CosineSimilarityLoss or TripletLoss, or one of them with its settings, { name: 'CoSENTLoss', scale: 20 }. Features then have a text a column
+   * (SentenceFeature), all examples of a step are each other's negatives, and what is saved says how the model pools.
+   */
+  readonly loss?: SentenceOptions['loss']
+  /** With `loss`: 'mean' (default) or 'cls'. */
+  readonly pooling?: SentenceOptions['pooling']
+  /** With `loss`: whether vectors have length 1; false by default. */
+  readonly normalize?: SentenceOptions['normalize']
+  /** Which parameters are trained; all by default, of a model with an adapter all of the adapter's. */
+  readonly trainable?: Trainable
 }
 
 export interface TrainOptions {
@@ -56,6 +69,9 @@ const OPTIONS: readonly (keyof TrainerOptions)[] = [
   'preprocess_logits_for_metrics',
   'callbacks',
   'trainable',
+  'loss',
+  'pooling',
+  'normalize',
 ]
 
 /**
@@ -76,19 +92,21 @@ export class Trainer<F = Feature> {
   readonly args: TrainingArguments
   private readonly options: TrainerOptions<F>
   private readonly train_dataset: Dataset<F> | undefined
-  private readonly collate: DataCollator<F>
   private readonly folder: Folder | undefined
+  private readonly sentences: SentenceOptions | undefined
   private running = false
 
   constructor(options: TrainerOptions<F>) {
     checkOptions('Trainer', options, OPTIONS)
-    const { model, args = {}, train_dataset, data_collator } = options
+    const { model, args = {}, train_dataset, loss, pooling, normalize } = options
     if (!(model instanceof Model)) throw expected('model', 'a model with a head', model, 'For example BertForSequenceClassification')
     this.model = model
     this.options = options
     this.args = args instanceof TrainingArguments ? args : new TrainingArguments(args)
+    if (loss === undefined && (pooling ?? normalize) !== undefined)
+      throw expected('loss', 'a loss on sentence embeddings, as pooling or normalize is given', loss)
+    this.sentences = loss && { loss, ...(pooling && { pooling }), ...(normalize !== undefined && { normalize }) }
     this.train_dataset = train_dataset && toDataset('train_dataset', train_dataset)
-    this.collate = data_collator ?? (dataCollatorFor(model.loaded.head.architecture) as unknown as DataCollator<F>)
     const { output_dir } = this.args
     this.folder = typeof output_dir === 'string' ? currentRuntime().folder(output_dir) : output_dir
     if (this.args.eval_strategy !== 'no' && options.eval_dataset === undefined)
@@ -100,21 +118,26 @@ export class Trainer<F = Feature> {
    * whole step left it.
    */
   async train({ resume_from_checkpoint = false, signal }: TrainOptions = {}): Promise<TrainOutput> {
-    const { model, args, folder, collate, train_dataset: dataset } = this
-    if (dataset === undefined) throw expected('train_dataset', 'a data set to train on', undefined)
+    const { model, args, folder, sentences, train_dataset } = this
+    if (train_dataset === undefined) throw expected('train_dataset', 'a data set to train on', undefined)
     if (this.running) throw new BertletError('invalid_argument', 'train: expected one training at a time', 'Wait for the first one')
     this.running = true
     try {
-      const { callbacks = [], processing_class, trainable } = this.options
+      const { callbacks = [], trainable } = this.options
+      const pieces = await this.pieces()
+      const dataset = await this.datasetOf('train_dataset', this.options.train_dataset!)
       const loop = new TrainingLoop({
         model,
         args,
         folder,
-        collate,
+        collate: await this.collator(),
         dataset,
         callbacks,
-        processing_class,
+        processing_class: await this.files(),
         trainable,
+        training: (options) =>
+          pieces && sentences ? new pieces.SentenceTraining(model, sentences, options) : new HeadTraining(model, options),
+        apart: args.batch_sampler === 'no_duplicates' ? (await import('./sentences.ts')).textNumbers(dataset) : undefined,
         evaluate: this.measure,
       })
       return await loop.run(resume_from_checkpoint, signal)
@@ -136,10 +159,35 @@ export class Trainer<F = Feature> {
 
   /** Writes the model as savePretrained() does, with the tokenizer's files; into output_dir by default. */
   async saveModel(to?: Target): Promise<void> {
-    const tokenizer = this.options.processing_class
+    const tokenizer = await this.files()
     const place = to ?? (typeof this.args.output_dir === 'string' ? this.args.output_dir : this.folder?.sink('model'))
     if (place === undefined) throw expected('saveModel', 'a place, as there is no output_dir', to, "For example saveModel('my-model')")
     await this.model.savePretrained(place, tokenizer && { tokenizer })
+  }
+
+  /** What only losses on sentence embeddings need. */
+  private async pieces(): Promise<typeof import('./sentences.ts') | undefined> {
+    return this.sentences && import('./sentences.ts')
+  }
+
+  private async datasetOf(name: string, given: Dataset<F> | readonly F[]): Promise<Dataset<F>> {
+    const pieces = await this.pieces()
+    return (pieces ? pieces.sentenceDataset(name, given as never) : toDataset(name, given)) as Dataset<F>
+  }
+
+  private async collator(): Promise<DataCollator<F>> {
+    const own: unknown = (await this.pieces())?.sentenceCollator ?? dataCollatorFor(this.model.loaded.head.architecture)
+    return this.options.data_collator ?? (own as DataCollator<F>)
+  }
+
+  /** What is saved beside the model: the tokenizer's files, and how the model pools. */
+  private async files(): Promise<WithFiles | undefined> {
+    const { processing_class: tokenizer } = this.options
+    const pieces = await this.pieces()
+    if (pieces === undefined) return tokenizer
+    const { pooling = 'mean', normalize = false } = this.sentences!
+    const { hidden_size, max_position_embeddings } = this.model.config
+    return { files: () => ({ ...tokenizer?.files(), ...pieces.sentenceFiles(pooling, normalize, hidden_size, max_position_embeddings) }) }
   }
 
   /** The loop's way to evaluate. */
@@ -155,16 +203,22 @@ export class Trainer<F = Feature> {
     { signal, onBatch }: { signal?: AbortSignal | undefined; onBatch?: (done: number, total: number) => Promise<void> },
   ): Promise<{ metrics: Record<string, number>; result: Evaluation }> {
     const { compute_metrics, preprocess_logits_for_metrics: preprocess } = this.options
-    const dataset = toDataset('eval_dataset', given ?? this.options.eval_dataset!)
+    const dataset = await this.datasetOf('eval_dataset', given ?? this.options.eval_dataset!)
     const began = performance.now()
-    const result = await evaluateDataset(this.model, dataset, {
-      collate: this.collate,
+    const options = {
+      collate: await this.collator(),
       batch_size: this.args.per_device_eval_batch_size,
       keep,
       preprocess,
       signal,
       ...(onBatch && { onBatch: (done: number) => onBatch(done, dataset.length) }),
-    })
+    }
+    const { sentences, model } = this
+    const pieces = await this.pieces()
+    const result =
+      pieces && sentences
+        ? await pieces.evaluateSentences(model, sentences, dataset, options)
+        : await evaluateDataset(model, dataset, options)
     const { loss, predictions, label_ids } = result
     const own = compute_metrics && keep ? await compute_metrics({ predictions: predictions!, label_ids: label_ids! }) : {}
     const seconds = Math.max(performance.now() - began, 1e-3) / 1000

@@ -17,8 +17,16 @@ export interface WeightsFile {
   readonly header: Header
 }
 
-/** Opens and checks a source's weights: model.safetensors, its shards, or the only safetensors file that is there. */
-export async function openWeights(source: Source, options: ReadOptions = {}): Promise<WeightsFile[]> {
+/** Opens and checks a source's weights: model.safetensors, its shards, or the only safetensors file that is there; `file`, which is there, if it is named. */
+export async function openWeights(
+  source: Source,
+  options: ReadOptions & { readonly file?: string | undefined } = {},
+): Promise<WeightsFile[]> {
+  const { file } = options
+  if (file !== undefined) {
+    const reader = await source.open(file, options)
+    return readAll([{ file, reader: reader! }])
+  }
   const whole = await source.open(WHOLE, options)
   if (whole !== undefined) return readAll([{ file: WHOLE, reader: whole }])
   const index = await source.text(INDEX, options)

@@ -45,6 +45,10 @@ export interface TensorLoadOptions {
   readonly progress?: Tell | undefined
   /** What the file may put before the trunk's names; `bert.` by default. */
   readonly prefix?: string | undefined
+  /** The one file that has them, where it is not called as a model's. */
+  readonly file?: string | undefined
+  /** What to do about tensors that are missing or have another shape. */
+  readonly fix?: string | undefined
   /** Report missing tensors instead of refusing the file; rows() is not called for them. */
   readonly allowMissing?: boolean | undefined
 }
@@ -100,15 +104,15 @@ export async function loadTensors(
   source: Source,
   wanted: readonly WantedTensor[],
   sink: WeightSink,
-  { signal, progress, prefix, allowMissing = false }: TensorLoadOptions = {},
+  { signal, progress, prefix, file, fix, allowMissing = false }: TensorLoadOptions = {},
 ): Promise<Report> {
   signal?.throwIfAborted()
-  const files = await openWeights(source, { signal })
+  const files = await openWeights(source, { signal, file })
   try {
     const tensors = unpacked(files.flatMap((from) => [...from.header.tensors.values()].map((info): Found => ({ ...info, from }))))
     const { found, missing, unexpected } = withScales(matchNames(tensors, [...wanted, ...wanted.flatMap(scaleOf)], prefix), tensors, wanted)
-    if (missing.length > 0 && !allowMissing) throw missingTensors(source, missing, found.size)
-    checkFit(wanted, found)
+    if (missing.length > 0 && !allowMissing) throw missingTensors(source, missing, found.size, fix)
+    checkFit(wanted, found, fix)
     await stream(windowsOf(files, found, sink), sink, signal, source.name, progress)
     return {
       files: files.map(({ file }) => file),
@@ -122,16 +126,23 @@ export async function loadTensors(
   }
 }
 
-function missingTensors(source: Source, missing: readonly string[], found: number): BertletError {
+const HEADS =
+  'Use weights of this architecture and the config.json that belongs to them; to start a new head, load with { initialize_missing: true }'
+
+function missingTensors(source: Source, missing: readonly string[], found: number, fix = HEADS): BertletError {
   const more = missing.length > 10 ? ` and ${missing.length - 10} more` : ''
   return new BertletError(
     'invalid_file',
     `${source.name}: expected ${found + missing.length} tensors, ${missing.length} missing: ${missing.slice(0, 10).join(', ')}${more}`,
-    'Use weights of this architecture and the config.json that belongs to them; to start a new head, load with { initialize_missing: true }',
+    fix,
   )
 }
 
-function checkFit(wanted: readonly WantedTensor[], found: ReadonlyMap<string, Found>): void {
+function checkFit(
+  wanted: readonly WantedTensor[],
+  found: ReadonlyMap<string, Found>,
+  fix = 'Use the config.json that belongs to these weights',
+): void {
   for (const { name, shape, why = 'as config.json says', integers } of wanted) {
     const tensor = found.get(name)
     if (tensor === undefined) continue
@@ -149,13 +160,7 @@ function checkFit(wanted: readonly WantedTensor[], found: ReadonlyMap<string, Fo
     }
     if (tensor.shape.length !== shape.length || tensor.shape.some((size, i) => size !== shape[i])) {
       const got = new Words(`[${tensor.shape.join(', ')}]`)
-      throw expected(
-        subject,
-        `shape [${shape.join(', ')}], ${why}`,
-        got,
-        'Use the config.json that belongs to these weights',
-        'invalid_file',
-      )
+      throw expected(subject, `shape [${shape.join(', ')}], ${why}`, got, fix, 'invalid_file')
     }
   }
 }

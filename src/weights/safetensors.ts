@@ -135,12 +135,12 @@ function bad(subject: string, wanted: string, got: unknown, fix = AGAIN): Bertle
   return expected(subject, wanted, got, fix, 'invalid_file')
 }
 
-/** A tensor to be written; `data` is asked for when its turn comes, so that only one need be in memory. */
+/** A tensor to be written; `data` is asked for when its turn comes, so that only one need be in memory, or a piece of one. */
 export interface TensorToWrite {
   readonly name: string
   readonly dtype: Dtype
   readonly shape: readonly number[]
-  readonly data: Uint8Array | (() => Uint8Array)
+  readonly data: Uint8Array | (() => Uint8Array | Iterable<Uint8Array>)
 }
 
 /**
@@ -166,10 +166,13 @@ export function* writeSafetensors(
   head.set(text, 8)
   yield head
   for (const { name, dtype, shape, data } of sorted) {
-    const bytes = typeof data === 'function' ? data() : data
-    if (bytes.length !== byteLength(dtype, shape)) {
-      throw expected(`tensor ${show(name)}`, `${byteLength(dtype, shape)} bytes for ${dtype} [${shape.join(', ')}]`, bytes)
+    const given = typeof data === 'function' ? data() : data
+    let size = 0
+    for (const bytes of given instanceof Uint8Array ? [given] : given) {
+      size += bytes.length
+      yield bytes
     }
-    yield bytes
+    const wanted = byteLength(dtype, shape)
+    if (size !== wanted) throw expected(`tensor ${show(name)}`, `${wanted} bytes for ${dtype} [${shape.join(', ')}]`, size)
   }
 }

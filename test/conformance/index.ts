@@ -1,5 +1,6 @@
 import { COSTS } from '../../src/graph/work.ts'
 import { same, type ConformanceCase } from './case.ts'
+import { FEW_SHOT } from './few-shot.ts'
 import { HEAD_BEHAVIOUR, HEADS_EQUAL_PYTORCH } from './heads.ts'
 import { LOSS_CASES } from './losses.ts'
 import { MODEL_CASES } from './models.ts'
@@ -11,7 +12,7 @@ import { GOLDEN_HASH, INT4_HASH, INT8_HASH, outputHash, REPRODUCIBLE_CASES } fro
 import { SAVED } from './saved.ts'
 import { TOKENIZER_CASES } from './tokenizer.ts'
 import { SOURCE_CASES } from './sources.ts'
-import { TRAINED_CASES, TRAINED_HASH, trainedHash } from './trained.ts'
+import { ADAPTED_CASES, ADAPTED_HASH, ADAPTED_INT8_HASH, TRAINED_CASES, TRAINED_HASH, trainedHash } from './trained.ts'
 import { TRAINING_MEMORY } from './training-memory.ts'
 
 // Models are tiny here, and yet every thread that is asked for runs.
@@ -42,6 +43,14 @@ export const CONFORMANCE: Readonly<Record<string, readonly ConformanceCase[]>> =
     name,
     run: async () => same(await trainedHash(options), TRAINED_HASH, 'hash of the weights'),
   })),
+  'few-shot': FEW_SHOT,
+  'the same bits after training an adapter': Object.entries(ADAPTED_CASES).flatMap(([name, options]) => [
+    { name, run: async () => same(await trainedHash(options), ADAPTED_HASH, 'hash of the adapter') },
+    {
+      name: `${name}, int8`,
+      run: async () => same(await trainedHash({ ...options, dtype: 'int8' }), ADAPTED_INT8_HASH, 'hash of the adapter'),
+    },
+  ]),
   'memory of training': TRAINING_MEMORY,
   tokenizer: TOKENIZER_CASES,
   sources: SOURCE_CASES,

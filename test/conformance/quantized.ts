@@ -113,7 +113,7 @@ const misconfigured: readonly [name: string, change: (config: Config) => void, m
   [
     'another method',
     (c) => void Object.assign(c.quantization_config, { quant_method: 'gptq' }),
-    /quant_method: expected "compressed-tensors", got "gptq"/,
+    /quant_method: expected one of compressed-tensors, bertlet, got "gptq"/,
   ],
   ['not compressed', (c) => void delete c.quantization_config.quantization_status, /quantization_status: expected "compressed"/],
   ['no groups', (c) => void Object.assign(c.quantization_config, { config_groups: {} }), /config_groups: expected an object of groups/],

@@ -1,5 +1,5 @@
 // Twenty steps of training, done in every way that must not matter, come to weights of one committed hash. No framework: any runtime can run it.
-import { BertForSequenceClassification } from '../../src/index.ts'
+import { BertForSequenceClassification, type LoraConfig } from '../../src/index.ts'
 import { Trainer, type TrainingArgumentsOptions } from '../../src/training.ts'
 import { memorySource } from '../../src/weights/source.ts'
 import { checkpoint, sequences } from '../support/models.ts'
@@ -8,6 +8,9 @@ export interface TrainedOptions {
   readonly threads: number
   readonly budget?: number
   readonly args?: TrainingArgumentsOptions
+  readonly dtype?: 'f32' | 'int8'
+  /** Trains an adapter on the frozen model. */
+  readonly adapter?: LoraConfig
 }
 
 /** Everything that must give the same bits. */
@@ -35,11 +38,24 @@ export const TRAINED_CASES: Record<string, TrainedOptions> = {
 /** FNV-1a over model.safetensors after 20 steps with dropout, clipping, decay and warm-up. */
 export const TRAINED_HASH = 'e1856d05'
 
+/** An adapter that trains everything an adapter can, in ways that must not matter; on int8 the same of another hash. */
+export const ADAPTER: LoraConfig = { r: 5, lora_alpha: 10, lora_dropout: 0.2, target_modules: 'all-linear', bias: 'all', use_rslora: true }
+export const ADAPTED_CASES = Object.fromEntries(
+  ['1 thread', '3 threads', 'the calling thread', '8 parts of 1', 'three chunks', 'recomputed, one sequence at a time'].map((name) => [
+    name,
+    { ...TRAINED_CASES[name]!, adapter: ADAPTER },
+  ]),
+)
+/** FNV-1a over adapter_model.safetensors, as above; and on an int8 base. */
+export const ADAPTED_HASH = '20899b70'
+export const ADAPTED_INT8_HASH = 'eb43dc39'
+
 /** Hash of the weights that a training ends in. Hidden size 52 exercises every tail. */
-export async function trainedHash({ threads, budget = 1024, args = {} }: TrainedOptions): Promise<string> {
+export async function trainedHash({ threads, budget = 1024, args = {}, dtype, adapter }: TrainedOptions): Promise<string> {
   const files = checkpoint({ hidden_size: 52, num_attention_heads: 4, intermediate_size: 101 })
-  const options = { threads, budget, num_labels: 3, seed: 3, initialize_missing: true }
-  const model = await BertForSequenceClassification.fromPretrained(memorySource(files, 'trained'), options)
+  const options = { threads, budget, num_labels: 3, seed: 3, initialize_missing: true, ...(dtype && { dtype }) }
+  const base = await BertForSequenceClassification.fromPretrained(memorySource(files, 'trained'), options)
+  const model = adapter ? await base.withAdapter(adapter, { seed: 5 }) : base
   try {
     const trainer = new Trainer({
       model,
@@ -61,11 +77,12 @@ export async function trainedHash({ threads, budget = 1024, args = {} }: Trained
       async write(name, pieces) {
         let state = 0x811c9dc5
         for await (const piece of pieces) for (const byte of piece) state = Math.imul(state ^ byte, 0x01000193) >>> 0
-        if (name === 'model.safetensors') hash = state.toString(16).padStart(8, '0')
+        if (name.endsWith('model.safetensors')) hash = state.toString(16).padStart(8, '0')
       },
     })
     return hash
   } finally {
     await model.dispose()
+    await base.dispose()
   }
 }

@@ -30,6 +30,7 @@ const WAYS: Readonly<Record<string, (tell: Tell) => Promise<void>>> = {
   workerd: (tell) => tellFromWorkerd('measure', tell),
   'edge-runtime': (tell) => tellFromEdgeRuntime('measure', tell),
   'Chromium, isolated': async (tell) => inPage({ browser: 'chromium', isolated: true }, tell),
+  'Chromium, in a worker': async (tell) => inPage({ browser: 'chromium', isolated: true, place: 'worker' }, tell),
   'Chromium, not isolated': async (tell) => inPage({ browser: 'chromium', isolated: false }, tell),
   'Firefox, isolated': async (tell) => inPage({ browser: 'firefox', isolated: true }, tell),
   'WebKit, isolated': async (tell) => inPage({ browser: 'webkit', isolated: true }, tell),
@@ -73,10 +74,10 @@ for (const [title, way] of Object.entries(WAYS)) {
       if (told.type === 'crash') throw new Error(told.error)
       if (told.type === 'measured') ({ measured } = told)
     })
-    const { runtime, hash, build, threads, ms, cold, pause, memory } = measured!
+    const { runtime, hash, build, threads, ms, cold, pause, fewShot, memory } = measured!
     const same = hash === GOLDEN_HASH ? 'the same' : `**${hash}**`
     rows.push(
-      `| ${title}: ${runtime} | ${same} | ${build} | ${threads} | ${ms.toFixed(1)} | ${cold.toFixed(0)} | ${pause.toFixed(0)} | ${mega(memory)} | ${mega(most * 1024)} |`,
+      `| ${title}: ${runtime} | ${same} | ${build} | ${threads} | ${ms.toFixed(1)} | ${cold.toFixed(0)} | ${pause.toFixed(0)} | ${fewShot.toFixed(0)} | ${mega(memory)} | ${mega(most * 1024)} |`,
     )
   } catch (error) {
     rows.push(`| ${title} | ${error instanceof Error ? error.message : String(error)} |`)
@@ -90,6 +91,6 @@ function mega(bytes: number): string {
   return (bytes / 1e6).toFixed(0)
 }
 
-console.log(`| runtime | hash (${GOLDEN_HASH}) | build | threads | 1x128 ms | cold ms | pause ms at 8x128 | wasm MB | peak MB |
-|---|---|---|---|---|---|---|---|---|
+console.log(`| runtime | hash (${GOLDEN_HASH}) | build | threads | 1x128 ms | cold ms | pause ms at 8x128 | few-shot ms, 64 texts | wasm MB | peak MB |
+|---|---|---|---|---|---|---|---|---|---|
 ${rows.join('\n')}`)

@@ -4,8 +4,9 @@ import { attention } from './op-cases/attention.ts'
 import { dropout } from './op-cases/dropout.ts'
 import { elementwise, optimizer, reductions, squares } from './op-cases/elements.ts'
 import { int4Products } from './op-cases/int4.ts'
-import { int8Embedding, int8Products, quantize } from './op-cases/int8.ts'
+import { int8Embedding, int8Gradients, int8Products, quantize } from './op-cases/int8.ts'
 import { elementLosses, losses, spanLosses } from './op-cases/losses.ts'
+import { pairs } from './op-cases/pairs.ts'
 import { bmm, gemm } from './op-cases/products.ts'
 import { embedding, layerNorm, softmax } from './op-cases/rows.ts'
 
@@ -20,6 +21,7 @@ export function opCases(): OpCase[] {
     ...layerNorm(),
     ...embedding(),
     ...int8Products(),
+    ...int8Gradients(),
     ...int4Products(),
     ...quantize(),
     ...int8Embedding(),
@@ -29,6 +31,7 @@ export function opCases(): OpCase[] {
     ...losses(),
     ...spanLosses(),
     ...elementLosses(),
+    ...pairs(),
     ...optimizer(),
     ...squares(),
   ]

@@ -1,8 +1,9 @@
 // Elementwise ops, reductions, the optimizer.
 import { GradMode, Op, SquaresRun } from '../../../assembly/abi.ts'
-import { activate, transpose, type Numbers } from '../reference.ts'
+import { activate, finiteDifferences, transpose, type Numbers } from '../reference.ts'
 import {
   EPS,
+  most,
   type Operand,
   type OpCase,
   seeded,
@@ -153,6 +154,7 @@ export function* reductions(): Generator<OpCase> {
       operands: [read(x), read(offsets), written(means, (rows + 3) * EPS * 2)],
       floats: [],
     }
+    yield* rowGradients(x, rows, n, offsets)
     const scale = Float32Array.of(0.37)
     const total = x.reduce((sum, value) => sum + value, 0) * scale[0]!
     yield {
@@ -161,6 +163,64 @@ export function* reductions(): Generator<OpCase> {
       mode: 0,
       dims: [rows, n],
       operands: [read(x), read(scale), added([total], (rows * n + 2) * EPS * rows * n)],
+      floats: [],
+    }
+  }
+}
+
+/** Of normalize and meanPool. */
+function* rowGradients(x: Float32Array, rows: number, n: number, offsets: Int32Array): Generator<OpCase> {
+  const dy = floats(rows * n)
+  const unit = new Float64Array(rows * n)
+  for (let i = 0; i < rows; i++) {
+    const [from, by] = [x.subarray(i * n, i * n + n), dy.subarray(i * n, i * n + n)]
+    const length = Math.hypot(...from)
+    const along = from.reduce((sum, value, j) => sum + value * by[j]!, 0) / length ** 2
+    const closed = map(from, (value, j) => (by[j]! - value * along) / length)
+    // Finite differences cost rows * n^2: they stand for the formula where n is small.
+    const numeric = (): Float64Array => finiteDifferences((at) => at.map((value) => value / Math.hypot(...at)), from, by)
+    unit.set(n > 20 ? closed : numeric(), i * n)
+  }
+  const means = new Float64Array(rows * n)
+  const lengths = Array.from(offsets.subarray(1), (end, s) => end - offsets[s]!)
+  const dmean = floats(lengths.length * n)
+  lengths.forEach((length, s) => {
+    for (let t = offsets[s]!; t < offsets[s + 1]!; t++) for (let j = 0; j < n; j++) means[t * n + j] = dmean[s * n + j]! / length
+  })
+  for (const accumulate of [false, true]) {
+    const [mode, what] = [accumulate ? GradMode.Accumulate : 0, accumulate ? ' +=' : '']
+    const into = accumulate ? added : written
+    // The row's product has n roundings, and divides by the row's length.
+    const shortest = Math.min(...Array.from({ length: rows }, (_, i) => Math.hypot(...x.subarray(i * n, i * n + n))))
+    yield {
+      name: `normalize gradient ${rows}x${n}${what}`,
+      op: Op.NormalizeGrad,
+      mode,
+      dims: [rows, n],
+      operands: [read(x), read(dy), into(unit, ((2 * n + 16) * EPS * most(dy) + 1e-9) / shortest)],
+      floats: [1e-12],
+    }
+    yield {
+      name: `normalize gradient of a zero row of ${n}${what}`,
+      op: Op.NormalizeGrad,
+      mode,
+      dims: [1, n],
+      operands: [
+        read(new Float32Array(n)),
+        read(dy.subarray(0, n)),
+        into(
+          map(dy.subarray(0, n), (value) => value * 4),
+          4 * EPS * most(dy),
+        ),
+      ],
+      floats: [0.25],
+    }
+    yield {
+      name: `mean pool gradient ${lengths.join(',')} x${n}${what}`,
+      op: Op.MeanPoolGrad,
+      mode,
+      dims: [lengths.length, n, rows],
+      operands: [read(dmean), read(offsets), into(means, 3 * EPS * most(dmean))],
       floats: [],
     }
   }

@@ -1,6 +1,6 @@
 // Activations in 7 bits, weights in 8, and their products: against whole numbers of TypeScript and f32 steps by Math.fround, to the bit.
-import { Activation, Op, RowMode, TableMode } from '../../../assembly/abi.ts'
-import { activate, layerNormRow, type Numbers } from '../reference.ts'
+import { Activation, GemmMode, GradMode, Op, RowMode, TableMode } from '../../../assembly/abi.ts'
+import { activate, layerNormRow, product as times, type Numbers } from '../reference.ts'
 import { ACTIVATIONS, activationError, EPS, floats, ints, map, read, seeded, toBlocks, written, type Operand, type OpCase } from './case.ts'
 
 const { fround } = Math
@@ -122,6 +122,49 @@ export function* int8Products(): Generator<OpCase> {
     yield product(m, n, k, bw, Activation.None)
   }
   for (const kind of Object.values(ACTIVATIONS)) yield product(5, 12, 16, 12, kind)
+}
+
+/** The way back through frozen weights: C = A W, W [K][N] in 8 bits. */
+export function* int8Gradients(): Generator<OpCase> {
+  for (const [m, n, k] of [
+    [1, 1, 1],
+    [5, 7, 3],
+    [16, 24, 40],
+    [17, 33, 13],
+    [131, 12, 19],
+    [3, 20, 600],
+  ] as const) {
+    for (const accumulate of [false, true]) {
+      seeded(m * 1000 + n * 10 + k)
+      const [a, q, scales, before] = [floats(m * k), bytes(k * n), floats(k, 0.001, 0.01), accumulate ? floats(m * n) : null]
+      const c = times(
+        a,
+        map(q, (x, i) => fround(x * scales[Math.floor(i / n)]!)),
+        m,
+        n,
+        k,
+      )
+      yield {
+        name: `gemm ${m}x${n}x${k} B int8 transposed${accumulate ? ' +=' : ''}`,
+        op: Op.Gemm,
+        mode: GemmMode.BPanel8Transposed | (accumulate ? GradMode.Accumulate : 0),
+        dims: [m, n, k, n],
+        operands: [
+          read(a),
+          read(toPanel8(q, scales, k, n)),
+          null,
+          {
+            initial: before ?? new Float32Array(m * n).fill(NaN),
+            expected: {
+              values: map(c.values, (x, i) => x + (before ? before[i]! : 0)),
+              tolerance: map(c.sizes, (size) => (k + 2) * EPS * (size + 4)),
+            },
+          },
+        ],
+        floats: [1],
+      }
+    }
+  }
 }
 
 export function* quantize(): Generator<OpCase> {

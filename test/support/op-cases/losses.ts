@@ -106,6 +106,7 @@ export function* spanLosses(): Generator<OpCase> {
 export function* elementLosses(): Generator<OpCase> {
   const kinds = {
     squared: { kind: ElementLoss.Squared, loss: (x: number, t: number) => (x - t) ** 2 },
+    hinge: { kind: ElementLoss.Hinge, loss: (x: number, t: number) => Math.max(0, x + t) },
     binary: { kind: ElementLoss.Binary, loss: (x: number, t: number) => Math.max(x, 0) - x * t + Math.log1p(Math.exp(-Math.abs(x))) },
   }
   for (const [name, { kind, loss }] of Object.entries(kinds)) {

@@ -2,6 +2,7 @@
 import type { Files } from '../../conformance/case.ts'
 import { outputHash } from '../../conformance/reproducible.ts'
 import { BertModel } from '../../../src/index.ts'
+import { fewShot } from '../../../src/training.ts'
 
 export interface Measured {
   readonly runtime: string
@@ -14,11 +15,19 @@ export interface Measured {
   readonly cold: number
   /** The longest time between two frames of a page, elsewhere two timers of 0 ms, during a call of 8x128. */
   readonly pause: number
+  /** From files and 64 labelled texts to a classifier: fewShot on a frozen trunk. */
+  readonly fewShot: number
   /** Bytes of wasm memory. */
   readonly memory: number
 }
 
 const RUNS = 25
+/** 64 of about 20 words. */
+const TEXTS = Array.from({ length: 64 }, (_, i) => {
+  const [film, time] = [['film', 'plot', 'cast', 'score'][i % 4]!, ['twice', 'once', 'at last'][i % 3]!]
+  const said = i % 2 ? 'a joy to watch, warm and funny throughout' : 'a chore to sit through, cold and dull throughout'
+  return `I saw number ${i} ${time} with a friend, and we both thought that the ${film} was ${said}.`
+})
 
 /** `clock` tells ms: at the edge time stands still while a script computes. */
 export async function measure(model: Files, clock: () => number | Promise<number>): Promise<Measured> {
@@ -41,9 +50,19 @@ export async function measure(model: Files, clock: () => number | Promise<number
   const pause = await longestPause(bert({ input_ids: Array.from({ length: 8 }, () => input_ids[0]!) }))
   const { runtime, build, threads, bytes } = bert.info()
   await bert.dispose()
+  const tokenizer = await model.read('tokenizer.json')
+  const before = await clock()
+  const checkpoint = {
+    'config.json': files['config.json']!,
+    'model.safetensors': files['model.fp16.safetensors']!,
+    'tokenizer.json': tokenizer,
+  }
+  const few = await fewShot(TEXTS, TEXTS.map((_, i) => i % 2), { model: checkpoint }) // prettier-ignore
+  const made = (await clock()) - before
+  await few.model.dispose()
   const hash = await outputHash({ threads: threads.count })
   const ms = times.sort((a, b) => a - b)[RUNS >> 1]!
-  return { runtime, build: build.name, threads: threads.count, hash, ms, cold, pause, memory: bytes.memory }
+  return { runtime, build: build.name, threads: threads.count, hash, ms, cold, pause, fewShot: made, memory: bytes.memory }
 }
 
 async function longestPause(work: Promise<unknown>): Promise<number> {

@@ -1,18 +1,29 @@
 // Labelled texts of a file: which columns they are in, and what their labels mean.
-import { BertletError, expected, nearest, show, Words } from '../errors.ts'
-import { formatOf, rows, type Row, type TableFormat } from './dataset-rows.ts'
+import { BertletError, checkOptions, expected, nearest, show, Words } from '../errors.ts'
+import type { DataInput } from './input.ts'
+import { formatOf, hasNames, readRows, type Row, type TableFormat } from './rows.ts'
 
 /** Which columns, by name or by number from 0. */
 export interface ColumnOptions {
+  /** text, sentence, sentence1, question, question1 or premise by default; without a header column 0. */
   readonly text?: string
-  readonly textPair?: string
+  /** By default sentence2 beside sentence1, sentence beside question, question2 beside question1, hypothesis beside premise; else none. */
+  readonly text_pair?: string
+  /** label, labels, score, gold_label or is_duplicate by default; without a header the last column. */
   readonly label?: string
   /** Whether the first row names the columns; found out when not said. */
   readonly header?: boolean
+  /** By the file's name when not said. */
   readonly format?: TableFormat
   /** Leave out rows that lack a column, instead of an error. */
-  readonly skipShort?: boolean
+  readonly skip_short?: boolean
+  /** Whether a row without label is an error; true by default. */
+  readonly labelled?: boolean
+  /** What an option is called in messages; as here by default. */
+  readonly called?: (option: string) => string
 }
+
+const OPTIONS: readonly (keyof ColumnOptions)[] = ['text', 'text_pair', 'label', 'header', 'format', 'skip_short', 'labelled', 'called']
 
 /** A text, or a pair, and its label as it is written; `label` is undefined when labels are not wanted and not there. */
 export interface Example {
@@ -45,22 +56,32 @@ export interface Examples {
   readonly skipped: number
 }
 
-/** Reads all examples of a file. With `labelled`, a row without label is an error. */
-export async function readExamples(file: string, options: ColumnOptions, labelled: boolean, signal: AbortSignal): Promise<Examples> {
-  const format = formatOf(file, options.format)
+/**
+ * Labelled texts, or pairs, of TSV, CSV, JSONL or Parquet.
+ *
+ *     const { examples } = await readExamples(createReadStream('train.tsv'), 'train.tsv')
+ *     const labels = classesOf(examples)
+ *     const train_dataset = textFeatures(examples, tokenizer, { labels })
+ *
+ * @param name the file's: it tells the format, and messages show it
+ */
+export async function readExamples(input: DataInput, name: string, options: ColumnOptions = {}): Promise<Examples> {
+  checkOptions('readExamples', options, OPTIONS)
+  const { labelled = true, called: optionName = (option: string) => option } = options
+  const format = formatOf(name, options.format)
   let columns: Columns | undefined
   let [names, skipped, header]: [readonly string[], number, boolean] = [[], 0, false]
   const examples: Example[] = []
-  for await (const row of rows(file, format, signal)) {
+  for await (const row of readRows(input, format, name)) {
     if (columns === undefined) {
-      header = format !== 'jsonl' && isHeader(row.cells as readonly string[], options)
-      names = format === 'jsonl' ? Object.keys(row.cells) : header ? (row.cells as readonly string[]).map((name) => name.trim()) : []
-      const width = format === 'jsonl' ? 0 : (row.cells as readonly string[]).length
-      columns = resolve(options, { names, width, format, place: row.place, labelled })
+      header = !hasNames(format) && isHeader(row.cells as readonly string[], options)
+      names = hasNames(format) ? Object.keys(row.cells) : header ? (row.cells as readonly string[]).map((each) => each.trim()) : []
+      const width = hasNames(format) ? 0 : (row.cells as readonly string[]).length
+      columns = resolve(options, { names, width, format, place: row.place, labelled, called: optionName, row: shown(row) })
       if (header) continue
     }
-    if (format !== 'jsonl' && isShort(row, columns)) {
-      if (!options.skipShort) throw tooShort(row, columns, names)
+    if (!hasNames(format) && isShort(row, columns)) {
+      if (!options.skip_short) throw tooShort(row, columns, names, optionName('skip_short'))
       skipped++
       continue
     }
@@ -69,7 +90,7 @@ export async function readExamples(file: string, options: ColumnOptions, labelle
   if (examples.length === 0)
     throw new BertletError(
       'invalid_file',
-      `${file}: expected labelled texts, got no row${header ? ' but a header' : ''}`,
+      `${name}: expected labelled texts, got no row${header ? ' but a header' : ''}`,
       'Give one a line',
     )
   const called = (column: string | number): string =>
@@ -77,14 +98,14 @@ export async function readExamples(file: string, options: ColumnOptions, labelle
   const parts = [`text of ${called(columns!.text)}`]
   if (columns!.pair !== undefined) parts.push(`second text of ${called(columns!.pair)}`)
   if (columns!.label !== undefined) parts.push(`label of ${called(columns!.label)}`)
-  if (format !== 'jsonl') parts.push(header ? 'the first row is a header' : 'no header')
+  if (!hasNames(format)) parts.push(header ? 'the first row is a header' : 'no header')
   if (skipped > 0) parts.push(`${skipped} short rows left out`)
   return { examples, read: parts.join(', '), skipped }
 }
 
-function isHeader(cells: readonly string[], { header, text, textPair, label }: ColumnOptions): boolean {
+function isHeader(cells: readonly string[], { header, text, text_pair, label }: ColumnOptions): boolean {
   if (header !== undefined) return header
-  const known = [...TEXTS, ...LABELS, text, textPair, label].filter((name) => name !== undefined && !/^\d+$/.test(name))
+  const known = [...TEXTS, ...LABELS, text, text_pair, label].filter((name) => name !== undefined && !/^\d+$/.test(name))
   return cells.some((cell) => known.includes(cell.trim()))
 }
 
@@ -94,15 +115,18 @@ interface Found {
   readonly format: TableFormat
   readonly place: string
   readonly labelled: boolean
+  readonly called: (option: string) => string
+  /** The first row, for messages. */
+  readonly row: string
 }
 
 function resolve(options: ColumnOptions, found: Found): Columns {
-  const { names, width, format, place, labelled } = found
+  const { names, width, format, place, labelled, called, row } = found
   const asked = (option: string, name: string): string | number => {
-    if (format === 'jsonl') return name
+    if (hasNames(format)) return name
     if (/^\d+$/.test(name) && !names.includes(name)) {
       if (Number(name) < width) return Number(name)
-      throw expected(place, `column ${name} for ${option}`, new Words(`columns 0 to ${width - 1}`), undefined, 'invalid_file')
+      throw expected(place, `column ${name} for ${called(option)}`, new Words(`columns 0 to ${width - 1}`), undefined, 'invalid_file')
     }
     const at = names.indexOf(name)
     if (at >= 0) return at
@@ -110,14 +134,14 @@ function resolve(options: ColumnOptions, found: Found): Columns {
     if (names.length > 0)
       throw expected(
         place,
-        `a column named ${show(name)} for ${option}`,
+        `a column named ${show(name)} for ${called(option)}`,
         new Words(names.map(show).join(', ')),
         near && `Did you mean ${near}?`,
         'invalid_file',
       )
     throw expected(
       place,
-      `a header with ${show(name)} for ${option}`,
+      `a header with ${show(name)} for ${called(option)}`,
       new Words('no header'),
       `Name a column by its number, 0 to ${width - 1}`,
       'invalid_file',
@@ -125,25 +149,33 @@ function resolve(options: ColumnOptions, found: Found): Columns {
   }
   const usual = (list: readonly string[]): string | number | undefined => {
     const name = list.find((one) => names.includes(one))
-    return name === undefined ? undefined : format === 'jsonl' ? name : names.indexOf(name)
+    return name === undefined ? undefined : hasNames(format) ? name : names.indexOf(name)
   }
   const missing = (option: string, what: string, list: readonly string[]): BertletError =>
-    expected(place, `${what} in one of ${list.join(', ')}`, new Words(names.map(show).join(', ')), `Name it with ${option}`, 'invalid_file')
+    expected(
+      place,
+      `${what} in one of ${list.join(', ')}`,
+      new Words(names.map(show).join(', ')),
+      `Name it with ${called(option)}`,
+      'invalid_file',
+    )
 
-  const text = options.text === undefined ? (usual(TEXTS) ?? (names.length === 0 ? 0 : undefined)) : asked('--text', options.text)
-  if (text === undefined) throw missing('--text', 'a text', TEXTS)
+  const text = options.text === undefined ? (usual(TEXTS) ?? (names.length === 0 ? 0 : undefined)) : asked('text', options.text)
+  if (text === undefined) throw missing('text', 'a text', TEXTS)
   const pairs = options.text === undefined ? (PAIRS[typeof text === 'number' ? (names[text] ?? '') : text] ?? []) : []
-  const pair = options.textPair === undefined ? usual(pairs) : asked('--text-pair', options.textPair)
+  const pair = options.text_pair === undefined ? usual(pairs) : asked('text_pair', options.text_pair)
   // Without a header the label is the last column.
-  const last = names.length === 0 && format !== 'jsonl' && width > 1 ? width - 1 : undefined
-  const label = options.label === undefined ? (usual(LABELS) ?? last) : asked('--label', options.label)
+  const last = names.length === 0 && !hasNames(format) && width > 1 ? width - 1 : undefined
+  const label = options.label === undefined ? (usual(LABELS) ?? last) : asked('label', options.label)
   if (labelled && label === undefined) {
-    if (names.length > 0) throw missing('--label', 'a label', LABELS)
+    if (names.length > 0) throw missing('label', 'a label', LABELS)
     throw expected(
       place,
       'a text and a label',
-      new Words('one column'),
-      format === 'tsv' ? 'Put a tab between them; a file with commas is read with --format csv' : 'Put a comma between them',
+      new Words(`one column: ${row}`),
+      format === 'tsv'
+        ? 'Put a tab between them; a file with commas is read with ' + `${called('format')} csv`
+        : 'Put a comma between them',
       'invalid_file',
     )
   }
@@ -155,17 +187,20 @@ const needed = ({ text, pair, label }: Columns): number[] => [text, pair, label]
 
 const isShort = ({ cells }: Row, columns: Columns): boolean => Math.max(...needed(columns)) >= (cells as readonly string[]).length
 
-function tooShort({ place, cells }: Row, columns: Columns, names: readonly string[]): BertletError {
+function tooShort(row: Row, columns: Columns, names: readonly string[], skip: string): BertletError {
   const most = Math.max(...needed(columns))
-  const count = (cells as readonly string[]).length
+  const count = (row.cells as readonly string[]).length
   return expected(
-    place,
+    row.place,
     `${most + 1} columns or more${names.length > most ? `, up to ${show(names[most])}` : ''}`,
-    new Words(String(count)),
-    'Mend the row, or pass --skip-short to leave such rows out',
+    new Words(`${count}: ${shown(row)}`),
+    `Mend the row, or pass ${skip} to leave such rows out`,
     'invalid_file',
   )
 }
+
+/** A row's cells in a few characters. */
+const shown = ({ cells }: Row): string => show(Array.isArray(cells) ? cells.join('\t') : JSON.stringify(cells))
 
 function example({ place, cells }: Row, { text, pair, label }: Columns, labelled: boolean): Example {
   const read = (column: string | number): unknown => {

@@ -1,6 +1,6 @@
 // What labels mean: classes by name or number, or scores.
 import { expected, nearest, show, Words } from '../errors.ts'
-import type { Example } from './dataset.ts'
+import type { Example } from './examples.ts'
 
 /** The label of an example as a model takes it. */
 export interface Labelling {
@@ -20,7 +20,7 @@ export const SCORES: Labelling = {
   names: undefined,
   of({ place, label }) {
     if (label !== undefined && isNumber(label)) return Number(label)
-    throw expected(`${place}: label`, 'a number', label, 'Without --regression labels are classes', 'invalid_file')
+    throw expected(`${place}: label`, 'a number', label, 'Without regression labels are classes', 'invalid_file')
   },
 }
 
@@ -30,14 +30,22 @@ export const SCORES: Labelling = {
  * @param given names of the classes 0, 1, ... in the caller's order
  */
 export function classesOf(examples: readonly Example[], given?: readonly string[]): Labelling {
-  if (given !== undefined) return labelling(given)
   const labels = [...new Set(examples.map(({ label }) => label!))]
+  if (labels.length === 1 && examples.length > 1)
+    throw expected(
+      `${examples[0]!.place}: label`,
+      'one of two classes or more',
+      new Words(`${show(labels[0])} here and in all ${examples.length} examples`),
+      'From one class nothing can be learnt: add examples of others, or name another column',
+      'invalid_file',
+    )
+  if (given !== undefined) return labelling(given)
   if (!labels.every(isNumber)) return labelling([...new Set(labels.map(String))].sort(byCodeUnits))
   for (const { place, label } of examples) {
     if (isWhole(label!) && Number(label) < MOST_CLASSES) continue
     const fix = Number.isInteger(Number(label))
       ? 'Test files hide their labels so: leave those rows out'
-      : 'Scores are learnt with --regression'
+      : 'Scores are learnt by regression'
     throw expected(`${place}: label`, `a class, a whole number from 0 to ${MOST_CLASSES - 1}`, label, fix, 'invalid_file')
   }
   const most = labels.reduce<number>((greatest, label) => Math.max(greatest, Number(label)), 1)
@@ -60,4 +68,17 @@ export function labelling(names: readonly string[]): Labelling {
       throw expected(`${place}: label`, wanted, label ?? new Words('none'), near && `Did you mean ${near}?`, 'invalid_file')
     },
   }
+}
+
+/** Examples of the same text, or pair, that have different labels. */
+export function conflicts(examples: readonly Example[]): readonly [Example, Example][] {
+  const seen = new Map<string, Example>()
+  const found: [Example, Example][] = []
+  for (const example of examples) {
+    const key = JSON.stringify([example.text, example.pair])
+    const first = seen.get(key)
+    if (first === undefined) seen.set(key, example)
+    else if (String(first.label) !== String(example.label)) found.push([first, example])
+  }
+  return found
 }
