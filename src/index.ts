@@ -15,7 +15,8 @@ export {
   type PreTrainingOutput,
   type QuestionAnsweringOutput,
 } from './models/bert-for.ts'
-export { BertModel, type BertModelInputs, type BertModelOutput, type Pooling } from './models/bert-model.ts'
+export type { Attentions, AttentionsOptions } from './models/attentions.ts'
+export { BertModel, type BertModelInputs, type BertModelOutput } from './models/bert-model.ts'
 export type { ChoiceInputs } from './models/choices.ts'
 export { inspect, openModel, type Inspection } from './models/inspect.ts'
 export type { LoraConfig, TaskType } from './models/adapter-config.ts'
@@ -55,7 +56,7 @@ export type {
   ZeroShotClassificationPipeline,
   ZeroShotResult,
 } from './pipelines/zero-shot-classification.ts'
-export type { FeatureExtractionOptions, FeatureExtractionPipeline } from './pipelines/feature-extraction.ts'
+export type { FeatureExtractionOptions, FeatureExtractionPipeline, Pooling } from './pipelines/feature-extraction.ts'
 export type { Sink } from './weights/sink.ts'
 export type { ResponseCache } from './weights/cache.ts'
 export type { Fetch } from './weights/http.ts'

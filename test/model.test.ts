@@ -1,8 +1,8 @@
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { BertModel } from '../src/index.node.ts'
+import { BertForTokenClassification, BertModel, Tokenizer } from '../src/index.node.ts'
 import { memorySource } from '../src/weights/source.ts'
-import { checkpoint, rectangle, sequences } from './support/models.ts'
+import { checkpoint, rectangle, sequences, vocabulary } from './support/models.ts'
 
 const load = (options = {}, config = {}): Promise<BertModel> =>
   BertModel.fromPretrained(memorySource(checkpoint(config), 'tiny'), { threads: 1, ...options })
@@ -125,5 +125,40 @@ describe('inputs and outputs', () => {
     const known = { architecture: 'BertModel', dtype: { name: 'f32' }, threads: { count: 1 }, build: { name: 'simd' } }
     expect(loaded.info()).toMatchObject(known)
     await loaded.dispose()
+  })
+})
+
+describe('model.attentions', () => {
+  const source = () => memorySource({ ...checkpoint(), 'vocab.txt': vocabulary() }, 'tiny')
+
+  it('gives the tokens of a text or a pair, and the maps that a call with its ids gives', async () => {
+    const [model, tokenizer] = [await BertModel.fromPretrained(source(), { threads: 0 }), await Tokenizer.fromPretrained(source())]
+    for (const pair of [{}, { text_pair: 'a text' }]) {
+      const { tokens, attentions } = await model.attentions('the cats', pair)
+      const { input_ids, token_type_ids } = tokenizer('the cats', pair)
+      expect(tokens).toEqual(tokenizer.convert_ids_to_tokens(input_ids[0]!))
+      expect(tokens[0]).toBe('[CLS]')
+      const { attentions: maps } = await model({ input_ids, token_type_ids, output_attentions: true })
+      expect(attentions).toHaveLength(model.config.num_hidden_layers)
+      attentions.forEach(({ data, dims }, layer) => {
+        expect(dims).toEqual([model.config.num_attention_heads, tokens.length, tokens.length])
+        expect(data).toEqual(maps![layer]!.data)
+      })
+    }
+    await model.dispose()
+  })
+
+  it('is there for heads, and wants a tokenizer where there is no folder', async () => {
+    const tagger = await BertForTokenClassification.fromPretrained(source(), { threads: 0, initialize_missing: true })
+    expect((await tagger.attentions('the cats')).tokens.at(-1)).toBe('[SEP]')
+    await expect(tagger.attentions(['the cats'] as unknown as string)).rejects.toThrow(/attentions: expected a text/)
+    await expect(tagger.attentions('a', { pair: 'b' } as object)).rejects.toThrow(/unknown option "pair"/)
+    const fresh = new BertModel(tagger.config, { threads: 0 })
+    await expect(fresh.attentions('the cats')).rejects.toThrow(
+      /expected a tokenizer, as the model was not loaded from a folder.*Give \{ tokenizer \}/,
+    )
+    const tokenizer = await Tokenizer.fromPretrained(source())
+    expect((await fresh.attentions('the cats', { tokenizer })).tokens).toEqual((await tagger.attentions('the cats')).tokens)
+    await Promise.all([tagger.dispose(), fresh.dispose()])
   })
 })

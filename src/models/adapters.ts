@@ -120,6 +120,7 @@ export async function adapt(from: Loaded, what: ModelSource | LoraConfig, option
     const loaded = new Loaded({
       ...common,
       name: base.name,
+      source: base.source,
       config: bert,
       trunk: { ...base.trunk, adapter: layout },
       specs: [...shared, ...own],

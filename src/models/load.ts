@@ -31,6 +31,8 @@ let nextId = 1
 
 interface LoadedParts {
   readonly name: string
+  /** What it was loaded from. */
+  readonly source?: Source | undefined
   readonly head: Head
   readonly config: BertConfig
   readonly engine: Engine
@@ -120,7 +122,7 @@ export async function load(from: ModelSource, head: Head, options: LoadOptions =
   // While the weights are read.
   engine.warm()
   try {
-    const common = { name: source.name, engine, ...first(head, config, dtype), threadsWhy: why, dtypeWhy, attention, budget }
+    const common = { name: source.name, source, engine, ...first(head, config, dtype), threadsWhy: why, dtypeWhy, attention, budget }
     const { unexpected, missing } = await stream(source, engine, config, common.specs, dtype, options)
     return new Loaded({ ...common, unexpected, initialized: missing })
   } catch (error) {
@@ -198,6 +200,7 @@ export async function attach(base: Loaded, type: Head, from: ModelSource | undef
     const poolerPlace = poolerInTrunk ? base.poolerPlace : name
     const common = {
       name: source?.name ?? base.name,
+      source: base.source,
       head,
       config,
       engine,

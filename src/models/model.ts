@@ -10,6 +10,7 @@ import { chunkInputs, Collector } from './collect.ts'
 import type { BertConfig } from './config.ts'
 import type { LoraConfig } from './adapter-config.ts'
 import type { AdapterOptions } from './adapters.ts'
+import type { Attentions, AttentionsOptions } from './attentions.ts'
 import type { Estimate } from './estimate.ts'
 import type { Head } from './heads.ts'
 import { labelsOf, lossName, lossParts, type LabelInputs, type LossTerm } from './labels.ts'
@@ -287,6 +288,20 @@ export abstract class BertPreTrainedModel extends Callable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose()
+  }
+
+  /**
+   * What the model looks at in a text: its tokens, and the map of every head, in one call.
+   *
+   *     const { tokens, attentions } = await model.attentions('the cat sat') // attentions[layer]: [heads, L, L]
+   */
+  async attentions(text: string, options: AttentionsOptions = {}): Promise<Attentions> {
+    this.loaded.assertLive()
+    const { attentionInputs } = await seldom()
+    const { tokens, inputs } = await attentionInputs(this.loaded, text, options)
+    const { signal } = options
+    const { attentions: maps } = (await this.forward({ ...inputs, ...(signal && { signal }) })) as ModelOutput
+    return { tokens, attentions: maps!.map(({ data, dims }) => new Tensor(data, dims.slice(1))) }
   }
 
   async _call(inputs: ModelInputs | ChoiceInputs): Promise<object> {

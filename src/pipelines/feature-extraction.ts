@@ -22,13 +22,16 @@ const POOLINGS = {
   eos: 'lasttoken',
 } as const satisfies Readonly<Record<string, Mode | undefined>>
 
+/** How the vectors of tokens become one, by our names and transformers.js's. */
+export type Pooling = keyof typeof POOLINGS
+
 export interface FeatureExtractionOptions extends CallOptions {
   /**
    * `none` (default): [B, L, H], zeros behind each text's end. Otherwise [B, H]: the `mean` or `max` over the real tokens, the first (`cls`, `first_token`) or the
    * last real one (`last`, `last_token`, `eos`). `auto`: as the model was trained, by its sentence-transformers files: poolings, layers
    * behind them, length 1, most tokens and default prompt; the mean where there are none.
    */
-  readonly pooling?: keyof typeof POOLINGS
+  readonly pooling?: Pooling
   /** Vectors of length 1. */
   readonly normalize?: boolean
   /** The first so many numbers of each vector; `normalize` comes after. */
@@ -112,7 +115,7 @@ export class FeatureExtractionPipeline extends Pipeline<BertModel> {
     ])
     const { sentence } = this
     const { normalize = false, truncate_dim: cut, signal } = options
-    const pooling = choose('pooling', options.pooling ?? 'none', Object.keys(POOLINGS) as (keyof typeof POOLINGS)[])
+    const pooling = choose('pooling', options.pooling ?? 'none', Object.keys(POOLINGS) as Pooling[])
     if (precisionOf(options) !== 'float32' && pooling === 'none')
       throw expected('pooling', 'mean or another that gives a vector a text, with precision', pooling)
     if (cut !== undefined && (!Number.isInteger(cut) || cut < 1)) throw expected('truncate_dim', 'a whole number of 1 or more', cut)
