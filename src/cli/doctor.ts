@@ -82,8 +82,7 @@ function webAssembly(): Finding[] {
     {
       name: 'shared memory',
       found: yes(shared),
-      so: shared ? 'threads work on one memory' : 'threads need it: start the runtime so that it allows it',
-      fatal: !shared,
+      so: shared ? 'threads work on one memory' : 'one thread computes: threads need it, so start the runtime so that it allows it',
     },
   ]
 }
