@@ -7,6 +7,7 @@ import { AutoModel, BertForSequenceClassification, BertModel, pipeline, Tokenize
 import { contrastivePairs } from '../src/training/contrastive.ts'
 import { fewShot, type FewShotOptions } from '../src/training/few-shot.ts'
 import { log, logisticRegression } from '../src/training/logistic.ts'
+import { LABELS, TEXTS } from './conformance/few-shot.ts'
 
 interface Problem {
   readonly name: string
@@ -68,17 +69,6 @@ const all = async (pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Pr
   return list
 }
 const trunk = (threads = 1): BertModel => keep(new BertModel(SHAPE, { seed: 2, threads, add_pooling_layer: false }))
-const TEXTS = [
-  'the film was good',
-  'a fine book',
-  'the book was good',
-  'a fine film',
-  'the film was bad',
-  'a poor book',
-  'the book was bad',
-  'a poor film',
-]
-const LABELS = ['yes', 'yes', 'yes', 'yes', 'no', 'no', 'no', 'no']
 const logitsOf = async (model: BertForSequenceClassification): Promise<Float32Array> =>
   (await model(tokenizer(['a good film', 'the poor book was bad', 'red'], { padding: true }))).logits.data
 const made = async (options: FewShotOptions & { threads?: number } = {}): Promise<Awaited<ReturnType<typeof fewShot>>> => {

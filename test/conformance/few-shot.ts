@@ -5,7 +5,8 @@ import { same, type ConformanceCase } from './case.ts'
 
 const WORDS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'good', 'fine', 'bad', 'poor', 'film', 'book', 'the', 'a', 'was']
 const SHAPE = { hidden_size: 36, num_hidden_layers: 2, num_attention_heads: 3, intermediate_size: 50, max_position_embeddings: 16 }
-const TEXTS = [
+/** Two classes that words tell apart. */
+export const TEXTS = [
   'the film was good',
   'a fine book',
   'the book was good',
@@ -15,7 +16,7 @@ const TEXTS = [
   'the book was bad',
   'a poor film',
 ]
-const LABELS = ['yes', 'yes', 'yes', 'yes', 'no', 'no', 'no', 'no']
+export const LABELS = ['yes', 'yes', 'yes', 'yes', 'no', 'no', 'no', 'no']
 const CONTRASTIVE: ContrastiveOptions = { body_learning_rate: 1e-3, batch_size: 8, max_steps: 3 }
 
 /** FNV-1a over the head's file. */
