@@ -1,5 +1,5 @@
-// npm run bench -- kernels [--threads 2]: GFLOP/s of the f32 GEMM at the shapes of MiniLM and BERT-base, beside this machine's own in-register
-// peak, in turn in one run. Results are checked first.
+// npm run bench -- kernels [--threads 2] [--dtype int8]: GFLOP/s of the GEMM at the shapes of MiniLM and BERT-base, beside this machine's own
+// in-register peak, in turn in one run. Results are checked first.
 import { readFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import path from 'node:path'
@@ -8,9 +8,16 @@ import { peak } from './peak/peak.mjs'
 
 // Words of assembly/abi.ts; the test of the bench is that its products are right.
 const PLAN = { slots: 32, words: 36, dims: 2, operands: 8, floats: 32 }
-const GEMM = 1
+/** What a dtype's product is: its op, and the words of A [M][K] and of B [N][K], whose sizes are multiples of 8. */
+const PRODUCTS = {
+  f32: { op: 1, a: (m, k) => m * k, b: (n, k) => n * k },
+  // Rows of a step, a least value and 7-bit numbers; panels of 8 scales, 8 sums and 8-bit numbers.
+  int8: { op: 19, a: (m, k) => m * (2 + k / 4), b: (n, k) => (n / 8) * (16 + 2 * k) },
+}
 /** Operations of one timing, about 10 ms, as the peak takes: what interrupts a longer one more often would make the peak unfair. */
 const SLICE = 4e8
+/** Of several threads, which begin up to 0.1 ms apart, as their messages come: that is no part of a product's time. */
+const THREADED_SLICE = 1e9
 
 if (!isMainThread) {
   const { module, memory } = workerData
@@ -32,7 +39,15 @@ const SHAPES = [
   ['BERT-base', 3072, 768],
 ]
 
-export async function kernels({ threads = 1, build = 'simd', rounds = 25 } = {}) {
+/** Elements of a product of 37 x 24 that are checked. */
+const SOME = [
+  [0, 0],
+  [36, 23],
+  [17, 9],
+]
+
+export async function kernels({ threads = 1, build = 'simd', dtype = 'f32', rounds = 25 } = {}) {
+  const product = PRODUCTS[dtype]
   const module = await WebAssembly.compile(readFileSync(path.join(import.meta.dirname, `../build/${build}.wasm`)))
   const memory = new WebAssembly.Memory({ initial: 1600, maximum: 65536, shared: true })
   const { exports } = await WebAssembly.instantiate(module, { env: { memory, abort() {} } })
@@ -55,11 +70,11 @@ export async function kernels({ threads = 1, build = 'simd', rounds = 25 } = {})
   /** Milliseconds of one product on `count` workers. */
   async function run(m, k, n, count, times) {
     const a = scratch + (4 << 20)
-    const b = a + m * k * 4
-    const c = b + k * n * 4
+    const b = a + product.a(m, k) * 4
+    const c = b + product.b(n, k) * 4
     const record = plan / 4 + PLAN.slots
     words.fill(0, record, record + PLAN.words)
-    words[record] = GEMM
+    words[record] = product.op
     words.set([m, n, k, n], record + PLAN.dims)
     words.set([1, a, 1, b, 0, 0, 1, c], record + PLAN.operands)
     floats[record + PLAN.floats] = 1
@@ -72,23 +87,24 @@ export async function kernels({ threads = 1, build = 'simd', rounds = 25 } = {})
     return { ms: Math.max(...elapsed) / times, a, b, c }
   }
 
-  const top = await peak({ relaxed: build === 'fast' })
-  for (let i = scratch / 4 + (1 << 20); i < words.length; i++) floats[i] = ((i * 2654435761) % 1000) / 500 - 1
-  await check(run, floats)
+  const slice = threads > 1 ? THREADED_SLICE : SLICE
+  const top = await peak({ relaxed: build !== 'simd' })
+  if (dtype === 'int8') fillBytes(new Uint8Array(memory.buffer, scratch + (4 << 20)))
+  else for (let i = scratch / 4 + (1 << 20); i < words.length; i++) floats[i] = ((i * 2654435761) % 1000) / 500 - 1
+  await (dtype === 'int8' ? checkInt8(run, memory.buffer) : check(run, floats))
   const results = []
   for (const [model, k, n] of SHAPES) {
-    const cells = { 128: [], 1024: [], peak: [], dots: [], single: [] }
+    const cells = { 128: [], 1024: [], peak: [], single: [] }
     for (let i = 0; i < 3; i++) await run(128, k, n, threads, 20)
     for (let round = 0; round < rounds; round++) {
       for (const m of [128, 1024]) {
-        const times = Math.max(1, Math.round(SLICE / (2 * m * k * n)))
+        const times = Math.max(1, Math.round(slice / (2 * m * k * n)))
         const { ms } = await run(m, k, n, threads, times)
         cells[m].push((2 * m * k * n) / ms / 1e6)
       }
       if (threads > 1)
-        cells.single.push((2 * 128 * k * n) / (await run(128, k, n, 1, Math.max(1, Math.round(SLICE / (256 * k * n))))).ms / 1e6)
-      cells.peak.push(top.measure())
-      cells.dots.push(top.measureDots())
+        cells.single.push((2 * 128 * k * n) / (await run(128, k, n, 1, Math.max(1, Math.round(slice / (256 * k * n))))).ms / 1e6)
+      cells.peak.push(dtype === 'int8' ? top.measureDots() : top.measure())
     }
     const row = {
       model,
@@ -97,7 +113,6 @@ export async function kernels({ threads = 1, build = 'simd', rounds = 25 } = {})
       rows128: median(cells[128]),
       rows1024: median(cells[1024]),
       peak: median(cells.peak),
-      dots: median(cells.dots),
     }
     if (threads > 1) row.scaling = median(cells[128].map((x, i) => x / cells.single[i]))
     else {
@@ -117,15 +132,34 @@ export async function kernels({ threads = 1, build = 'simd', rounds = 25 } = {})
 async function check(run, floats) {
   const [m, k, n] = [37, 96, 24]
   const { a, b, c } = await run(m, k, n, 1, 1)
-  for (const [i, j] of [
-    [0, 0],
-    [36, 23],
-    [17, 9],
-  ]) {
+  for (const [i, j] of SOME) {
     let sum = 0
     for (let l = 0; l < k; l++) sum += floats[a / 4 + i * k + l] * floats[b / 4 + ((j >> 3) * k + l) * 8 + (j & 7)]
     const got = floats[c / 4 + i * n + j]
     if (Math.abs(got - sum) > 1e-4) throw new Error(`the product is wrong: element ${i},${j} is ${got}, not ${sum}`)
+  }
+}
+
+/** Small numbers everywhere: as bytes 1..7, as f32 (of a step or a scale) about 1e-36, with no NaN among them. */
+function fillBytes(bytes) {
+  for (let i = 0; i < bytes.length; i++) bytes[i] = 1 + ((i * 40503) % 7)
+}
+
+/** A product of integers with steps and scales of 1 is exact. */
+async function checkInt8(run, buffer) {
+  const [m, k, n] = [37, 96, 24]
+  const { a, b, c } = await run(m, k, n, 1, 1)
+  const floats = new Float32Array(buffer)
+  const bytes = new Uint8Array(buffer)
+  for (let i = 0; i < m; i++) floats.set([1, 0], (a + i * (8 + k)) / 4)
+  for (let p = 0; p < n / 8; p++) floats.fill(1, (b + p * (64 + 8 * k)) / 4, (b + p * (64 + 8 * k)) / 4 + 16)
+  await run(m, k, n, 1, 1)
+  for (const [i, j] of SOME) {
+    let sum = 0
+    const panel = b + (j >> 3) * (64 + 8 * k) + 64
+    for (let l = 0; l < k; l++) sum += bytes[a + i * (8 + k) + 8 + l] * bytes[panel + (l >> 2) * 32 + (j & 7) * 4 + (l & 3)]
+    const got = floats[c / 4 + i * n + j]
+    if (got !== sum) throw new Error(`the product is wrong: element ${i},${j} is ${got}, not ${sum}`)
   }
 }
 
@@ -135,9 +169,9 @@ function median(values) {
 }
 
 export async function printKernels(options) {
-  const { threads = 1, build = 'simd' } = options
+  const { threads = 1, build = 'simd', dtype = 'f32' } = options
   console.log(
-    `f32 GEMM, build ${build}, ${threads} thread${threads > 1 ? 's' : ''}, GFLOP/s (medians)   ${cpus()[0].model.trim()}, node ${process.versions.node}`,
+    `${dtype} GEMM, build ${build}, ${threads} thread${threads > 1 ? 's' : ''}, ${dtype === 'f32' ? 'GFLOP/s' : 'GOP/s'} (medians)   ${cpus()[0].model.trim()}, node ${process.versions.node}`,
   )
   console.log(`model      K    N     128 rows  1024 rows  ${threads > 1 ? 'threads/1' : 'peak   128/peak (p90)'}  1024/128`)
   const rows = await kernels(options)
@@ -150,8 +184,4 @@ export async function printKernels(options) {
       `${row.model.padEnd(10)} ${String(row.k).padEnd(4)} ${String(row.n).padEnd(5)} ${row.rows128.toFixed(1).padStart(8)}  ${row.rows1024.toFixed(1).padStart(9)}  ${right}  ${row.large.toFixed(3)}`,
     )
   }
-  if (threads === 1)
-    console.log(
-      `peak of integer dot products: ${median(rows.map(({ dots }) => dots)).toFixed(0)} GOP/s (${build === 'fast' ? 'relaxed, of bytes' : 'of 16-bit numbers'})`,
-    )
 }

@@ -65,7 +65,7 @@ describe('the emitted kernels', () => {
 
   it.each([
     ['simd', 'i32x4.dot_i16x8_s', 32, 8, 16],
-    ['dot', 'i32x4.relaxed_dot_i8x16_i7x16_add_s', 12, 2, 6],
+    ['dot', 'i32x4.relaxed_dot_i8x16_i7x16_add_s', 24, 4, 12],
   ])('int8 in %s: %s, with its loads and splats and nothing else from memory', (target, product, products, loadsOfB, splats) => {
     const tiles = loops(wat(target)).filter((body) => count(body, product) === products)
     expect(tiles).toHaveLength(1)
@@ -76,10 +76,10 @@ describe('the emitted kernels', () => {
     expect(count(body, 'call')).toBe(0)
   })
 
-  it('take at most 15.9 KiB brotli each, of which int4 is 0.9, and the losses on embeddings 0.6', () => {
+  it('take at most 16.2 KiB brotli each, of which int4 is 0.9, and the losses on embeddings 0.6', () => {
     for (const target of ['simd', 'dot', 'fast']) {
       const packed = brotliCompressSync(file(`${target}.wasm`), { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } })
-      expect(packed.length, target).toBeLessThanOrEqual(15.9 * 1024)
+      expect(packed.length, target).toBeLessThanOrEqual(16.2 * 1024)
     }
   })
 })

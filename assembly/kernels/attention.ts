@@ -133,8 +133,8 @@ function eight(q: usize, rows: i32, k: usize, length: i32, d: i32, scale: f32): 
     v128.store(to, s21, 80)
     v128.store(to, s30, 96)
     v128.store(to, s31, 112)
-    most0 = f32x4.max(f32x4.max(f32x4.max(s00, s10), f32x4.max(s20, s30)), most0)
-    most1 = f32x4.max(f32x4.max(f32x4.max(s01, s11), f32x4.max(s21, s31)), most1)
+    most0 = f32x4.pmax(f32x4.pmax(f32x4.pmax(s00, s10), f32x4.pmax(s20, s30)), most0)
+    most1 = f32x4.pmax(f32x4.pmax(f32x4.pmax(s01, s11), f32x4.pmax(s21, s31)), most1)
   }
   for (; j < length; j++) {
     let k0 = k + <usize>j * row
@@ -147,8 +147,8 @@ function eight(q: usize, rows: i32, k: usize, length: i32, d: i32, scale: f32): 
     }
     v128.store(strip + ((<usize>j) << 5), s0)
     v128.store(strip + ((<usize>j) << 5), s1, 16)
-    most0 = f32x4.max(s0, most0)
-    most1 = f32x4.max(s1, most1)
+    most0 = f32x4.pmax(s0, most0)
+    most1 = f32x4.pmax(s1, most1)
   }
 
   // exp and the sums.

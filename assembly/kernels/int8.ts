@@ -79,48 +79,73 @@ export function gemmInt8(r: usize): void {
         if (k0 == 0) memory.fill(sums, 0, (<usize>rows) << 5)
         tiles(rowsAt, lda, rows, panel, kc, sums)
         if (k0 + kc < k) continue
-        dequantize(sums, block, rowBytes, rows, head)
-        deliver(sums, rows, p << 3, n, bias, kind, c + <usize>m0 * rowStride, m, bw)
+        const n0 = p << 3
+        const from = biasOf(bias, n0, min(8, n - n0))
+        const to = c + <usize>m0 * rowStride
+        if (kind == Activation.None && isWhole(n0, n, bw))
+          dequantize(sums, block, rowBytes, rows, head, from, placeOf(to, n0, m, bw), rowStride)
+        else {
+          dequantize(sums, block, rowBytes, rows, head, from, sums, 32)
+          deliver(sums, rows, n0, n, 0, kind, to, m, bw)
+        }
       }
     }
   }
 }
 
+/** 8 floats: the bias from column n0 on, zeros beyond `columns` and where there is none. */
+function biasOf(bias: usize, n0: i32, columns: i32): usize {
+  const from = bias + ((<usize>n0) << 2)
+  if (bias && columns == 8) return from
+  memory.fill(biasTail(), 0, 32)
+  if (bias) memory.copy(biasTail(), from, (<usize>columns) << 2)
+  return biasTail()
+}
+
+/** Whether the 8 columns from n0 on lie side by side in C. */
+// @ts-ignore: decorator
+@inline
+function isWhole(n0: i32, n: i32, bw: i32): bool {
+  return n0 + 8 <= n && (n0 % bw) + 8 <= bw
+}
+
+/** Where column n0 of C's row `to` lies. */
+// @ts-ignore: decorator
+@inline
+function placeOf(to: usize, n0: i32, m: i32, bw: i32): usize {
+  return to + ((<usize>(n0 / bw) * <usize>m * <usize>bw + <usize>(n0 % bw)) << 2)
+}
+
 /** Numbers of a panel [rows][8], with bias and activation, to C: `to` is its first row's. */
 export function deliver(sums: usize, rows: i32, n0: i32, n: i32, bias: usize, kind: i32, to: usize, m: i32, bw: i32): void {
-  const blockStride = (<usize>m * <usize>bw) << 2
   const rowStride = (<usize>bw) << 2
   const columns = min(8, n - n0)
-  let from = bias ? bias + ((<usize>n0) << 2) : 0
-  if (bias && columns < 8) {
-    memory.copy(biasTail(), from, (<usize>columns) << 2)
-    from = biasTail()
-  }
-  finish(sums, rows, 8, 0, 32, 0, 8, 1, from, kind)
-  const column = n0 % bw
-  if (columns == 8 && column + 8 <= bw) {
-    let at = to + <usize>(n0 / bw) * blockStride + ((<usize>column) << 2)
+  finish(sums, rows, 8, 0, 32, 0, 8, 1, bias ? biasOf(bias, n0, columns) : 0, kind)
+  if (isWhole(n0, n, bw)) {
+    let at = placeOf(to, n0, m, bw)
     for (let i = 0; i < rows; i++, at += rowStride) {
       const x = sums + ((<usize>i) << 5)
       v128.store(at, v128.load(x))
       v128.store(at, v128.load(x, 16), 16)
     }
-  } else exchange(sums, rows, to, bw, blockStride, rowStride, n0, columns, true)
+  } else exchange(sums, rows, to, bw, (<usize>m * <usize>bw) << 2, rowStride, n0, columns, true)
 }
 
-/** Raw sums of a panel [rows][8] to numbers, in place: scale * (step * sum + least * the sum of the channel's integers). */
-function dequantize(sums: usize, a: usize, rowBytes: usize, rows: i32, head: usize): void {
+/** Raw sums of a panel [rows][8] to numbers at `to`: scale * (step * sum + least * the sum of the channel's integers) + bias[8]. */
+function dequantize(sums: usize, a: usize, rowBytes: usize, rows: i32, head: usize, bias: usize, to: usize, stride: usize): void {
   const scale0 = v128.load(head)
   const scale1 = v128.load(head, 16)
   const total0 = v128.load(head, 32)
   const total1 = v128.load(head, 48)
-  for (let i = 0; i < rows; i++, sums += 32, a += rowBytes) {
+  const bias0 = v128.load(bias)
+  const bias1 = v128.load(bias, 16)
+  for (const end = sums + ((<usize>rows) << 5); sums < end; sums += 32, a += rowBytes, to += stride) {
     const step = v128.load32_splat(a)
     const least = v128.load32_splat(a, 4)
     const x = f32x4.add(f32x4.mul(step, f32x4.convert_i32x4_s(v128.load(sums))), f32x4.mul(least, total0))
     const y = f32x4.add(f32x4.mul(step, f32x4.convert_i32x4_s(v128.load(sums, 16))), f32x4.mul(least, total1))
-    v128.store(sums, f32x4.mul(x, scale0))
-    v128.store(sums, f32x4.mul(y, scale1), 16)
+    v128.store(to, f32x4.add(f32x4.mul(x, scale0), bias0))
+    v128.store(to, f32x4.add(f32x4.mul(y, scale1), bias1), 16)
   }
 }
 
@@ -167,7 +192,7 @@ export function tiles(a: usize, lda: usize, rows: i32, panel: usize, kc: i32, c:
   }
 }
 
-/** 6 x 8: 2 loads of B, 6 splats of A for 12 products of four pairs a lane. */
+/** 6 x 8: 2 loads of B, 6 splats of A for 12 products of four pairs a lane. Twice a round, or the round's own adding and testing would be a fifth. */
 // @ts-ignore: decorator
 @inline
 function bytes6(
@@ -203,35 +228,69 @@ function bytes6(
   let x41 = v128.load(c4, 16)
   let x50 = v128.load(c5)
   let x51 = v128.load(c5, 16)
+  // Two rounds' steps in one, less the first where they are odd.
   const end = b + ((<usize>kc) << 3)
+  let skip: usize = ((<usize>kc) >> 2) & 1
+  b -= skip << 5
+  a0 -= skip << 2
+  a1 -= skip << 2
+  a2 -= skip << 2
+  a3 -= skip << 2
+  a4 -= skip << 2
+  a5 -= skip << 2
   do {
-    const b0 = v128.load(b)
-    const b1 = v128.load(b, 16)
-    let s = v128.load32_splat(a0)
-    x00 = dot4(b0, s, x00)
-    x01 = dot4(b1, s, x01)
-    s = v128.load32_splat(a1)
-    x10 = dot4(b0, s, x10)
-    x11 = dot4(b1, s, x11)
-    s = v128.load32_splat(a2)
-    x20 = dot4(b0, s, x20)
-    x21 = dot4(b1, s, x21)
-    s = v128.load32_splat(a3)
-    x30 = dot4(b0, s, x30)
-    x31 = dot4(b1, s, x31)
-    s = v128.load32_splat(a4)
-    x40 = dot4(b0, s, x40)
-    x41 = dot4(b1, s, x41)
-    s = v128.load32_splat(a5)
-    x50 = dot4(b0, s, x50)
-    x51 = dot4(b1, s, x51)
-    a0 += 4
-    a1 += 4
-    a2 += 4
-    a3 += 4
-    a4 += 4
-    a5 += 4
-    b += 32
+    if (skip <= 0) {
+      const b0 = v128.load(b)
+      const b1 = v128.load(b, 16)
+      let s = v128.load32_splat(a0)
+      x00 = dot4(b0, s, x00)
+      x01 = dot4(b1, s, x01)
+      s = v128.load32_splat(a1)
+      x10 = dot4(b0, s, x10)
+      x11 = dot4(b1, s, x11)
+      s = v128.load32_splat(a2)
+      x20 = dot4(b0, s, x20)
+      x21 = dot4(b1, s, x21)
+      s = v128.load32_splat(a3)
+      x30 = dot4(b0, s, x30)
+      x31 = dot4(b1, s, x31)
+      s = v128.load32_splat(a4)
+      x40 = dot4(b0, s, x40)
+      x41 = dot4(b1, s, x41)
+      s = v128.load32_splat(a5)
+      x50 = dot4(b0, s, x50)
+      x51 = dot4(b1, s, x51)
+    }
+    skip = 0
+    {
+      const b0 = v128.load(b, 32)
+      const b1 = v128.load(b, 48)
+      let s = v128.load32_splat(a0, 4)
+      x00 = dot4(b0, s, x00)
+      x01 = dot4(b1, s, x01)
+      s = v128.load32_splat(a1, 4)
+      x10 = dot4(b0, s, x10)
+      x11 = dot4(b1, s, x11)
+      s = v128.load32_splat(a2, 4)
+      x20 = dot4(b0, s, x20)
+      x21 = dot4(b1, s, x21)
+      s = v128.load32_splat(a3, 4)
+      x30 = dot4(b0, s, x30)
+      x31 = dot4(b1, s, x31)
+      s = v128.load32_splat(a4, 4)
+      x40 = dot4(b0, s, x40)
+      x41 = dot4(b1, s, x41)
+      s = v128.load32_splat(a5, 4)
+      x50 = dot4(b0, s, x50)
+      x51 = dot4(b1, s, x51)
+    }
+    a0 += 8
+    a1 += 8
+    a2 += 8
+    a3 += 8
+    a4 += 8
+    a5 += 8
+    b += 64
   } while (b < end)
   v128.store(c, x00)
   v128.store(c, x01, 16)

@@ -20,8 +20,8 @@ export const LABELS = ['yes', 'yes', 'yes', 'yes', 'no', 'no', 'no', 'no']
 const CONTRASTIVE: ContrastiveOptions = { body_learning_rate: 1e-3, batch_size: 8, max_steps: 3 }
 
 /** FNV-1a over the head's file. */
-export const FEW_SHOT_HASH = '825b6d2e'
-export const CONTRASTIVE_HASH = '54977436'
+export const FEW_SHOT_HASH = '1d6516b2'
+export const CONTRASTIVE_HASH = 'dd2e7c96'
 
 export async function fewShotHash(options: { threads: number; budget?: number }, contrastive?: ContrastiveOptions): Promise<string> {
   const tokenizer = Tokenizer.fromFiles({ 'vocab.txt': WORDS.join('\n') })

@@ -39,11 +39,11 @@ export const REPRODUCIBLE_CASES: Record<string, HashOptions> = {
 }
 
 /** FNV-1a over the bits of what every head says of twelve sentences, with BertModel's hidden states, pooler outputs and attention maps. */
-export const GOLDEN_HASH = '847fc8f4'
+export const GOLDEN_HASH = '60be8ba7'
 /** The same with weights in int8, whichever build computes. */
-export const INT8_HASH = 'd1d52ebe'
+export const INT8_HASH = '9fa24bd2'
 /** In int4, of a model whose matrices have whole groups of columns, but for one that lies in int8. */
-export const INT4_HASH = 'f0dc2824'
+export const INT4_HASH = '94adbef1'
 
 const rows = [...sequences(10, { longest: 60, seed: 11 }), [3], sequences(1, { longest: 300, seed: 5 })[0]!]
 
