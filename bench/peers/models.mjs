@@ -8,17 +8,25 @@ const PACKAGE = path.join(import.meta.dirname, '../../node_modules/@lat.md/embed
 const SOURCES = ['checkpoint.mjs', 'onnx.mjs', 'models.mjs'].map((file) => path.join(import.meta.dirname, file))
 export const timeOf = async (file) => (await stat(file).catch(() => ({ mtimeMs: 0 }))).mtimeMs
 
+/** The folder in a model's that holds it in 8 bits, as bertlet reads it. */
+export const QUANTIZED = 'int8'
+
 const makers = {
   async minilm(folder) {
     const { BertModel } = await import('../../dist/index.node.js')
-    const model = await BertModel.fromPretrained(PACKAGE)
-    await model.savePretrained(folder)
-    await model.dispose()
+    for (const [dtype, to] of [
+      ['f32', folder],
+      ['int8', path.join(folder, QUANTIZED)],
+    ]) {
+      const model = await BertModel.fromPretrained(PACKAGE, { dtype })
+      await model.savePretrained(to)
+      await model.dispose()
+    }
   },
   base: (folder) => writeCheckpoint(folder, BASE, randomWeights(BASE)),
 }
 
-/** `folder/config.json, model.safetensors, model.onnx, model_int8.onnx`; nothing is done when they are newer than these sources. */
+/** `folder/config.json, model.safetensors, model.onnx, model_int8.onnx`, and of MiniLM `folder/int8`; nothing is done when they are newer than these sources. */
 export async function prepare(model, folder, sentence) {
   const wanted = Math.max(...(await Promise.all(SOURCES.map(timeOf))))
   if ((await timeOf(path.join(folder, 'model_int8.onnx'))) > wanted) return

@@ -5,8 +5,8 @@ import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import path from 'node:path'
 import { parseArgs, promisify } from 'node:util'
-import { COLD, DEFAULT, FULL, nameOf, SENTENCES } from './cells.mjs'
-import { prepare, timeOf } from './models.mjs'
+import { COLD, DEFAULT, FULL, nameOf, REVECTORIZED, SENTENCES } from './cells.mjs'
+import { prepare, QUANTIZED, timeOf } from './models.mjs'
 import { print, printRow, summary } from './report.mjs'
 
 /** Each f32 side may be off by 2e-5 on outputs of unit scale; int8 is another rounding in each runtime. */
@@ -77,12 +77,20 @@ const side = (row, ours) => {
   const common = { batch: row.batch, length: row.length, threads: row.threads, cold: row.cold, sentences: row.sentences }
   const output = path.join(cache, ours ? 'bertlet.f32' : 'peer.f32')
   return ours
-    ? { ...common, side: 'bertlet', folder, dtype, precision, output }
+    ? {
+        ...common,
+        side: 'bertlet',
+        folder: row.quantized ? path.join(folder, QUANTIZED) : folder,
+        dtype,
+        precision,
+        output,
+        flags: row.flags,
+      }
     : { ...common, side: row.peer, folder, onnx: path.join(folder, row.peerDtype === 'int8' ? 'model_int8.onnx' : 'model.onnx'), output }
 }
 
-async function once(program, cell) {
-  const { stdout } = await run(program, [path.join(here, 'cell.mjs'), JSON.stringify(cell)], { maxBuffer: 1 << 24 })
+async function once(program, { flags = [], ...cell }) {
+  const { stdout } = await run(program, [...flags, path.join(here, 'cell.mjs'), JSON.stringify(cell)], { maxBuffer: 1 << 24 })
   return JSON.parse(stdout.trim().split('\n').at(-1))
 }
 
@@ -176,7 +184,7 @@ async function sentenceFiles(file) {
   return files
 }
 
-const rows = (options.full ? FULL : DEFAULT).map((row) => ({ ...row, name: nameOf(row) }))
+const rows = (options.full ? FULL : options.only ? [...DEFAULT, ...REVECTORIZED] : DEFAULT).map((row) => ({ ...row, name: nameOf(row) }))
 const cold = COLD.map((row) => ({ ...row, cold: true, name: `cold ${nameOf(row)}` }))
 const files = options.sts === undefined ? {} : await sentenceFiles(options.sts)
 const real = options.sts === undefined ? [] : SENTENCES.map((row) => ({ ...row, sentences: files[row.order], name: nameOf(row) }))
