@@ -60,6 +60,11 @@ export function inlineAssets() {
         contents: `export default ${JSON.stringify(await workerText(file))}`,
       }))
       onLoad({ filter: /\.wasm$/ }, async ({ path: file }) => ({ contents: await wasmModule(file), resolveDir: path.dirname(file) }))
+      // Deno has no __proto__, which the Buffer that csv-parse brings along for browsers sets.
+      onLoad({ filter: /csv-parse[\\/]dist[\\/]esm[\\/]index\.js$/ }, async ({ path: file }) => ({
+        contents: (await readFile(file, 'utf8')).replace(/([\w.]+)\.__proto__ = ([\w.]+);/g, 'Object.setPrototypeOf($1, $2);'),
+        loader: 'js',
+      }))
     },
   }
 }

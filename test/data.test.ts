@@ -88,6 +88,8 @@ describe('rows of labelled files', () => {
     ['e.tsv', 'sentence\tlabel\na\t1', { text: 'sentense' }, /e\.tsv, line 1: expected a column named "sentense".*Did you mean sentence\?/],
     ['f.tsv', 'a\t1', { label: '2' }, /f\.tsv, line 1: expected column 2 for label, got columns 0 to 1/],
     ['g.tsv', 'a, 1', {}, /g\.tsv, line 1: expected a text and a label, got one column: "a, 1".*format csv/],
+    ['l.csv', 'a;1\nb;0', {}, /l\.csv, line 1: expected a text and a label, got one column: "a;1"\. Put a comma between them/],
+    ['m.csv', 'text;label\na;1', {}, /m\.csv, line 1: expected a text and a label, got one column: "text;label"/],
     ['h.tsv', 'text\tlabel\n', {}, /h\.tsv: expected labelled texts, got no row but a header/],
     ['i.tsv', '', {}, /i\.tsv: expected labelled texts, got no row/],
     ['j.tsv', Uint8Array.of(0x61, 0xe4, 9, 0x31), {}, /j\.tsv: expected UTF-8/],

@@ -1,5 +1,6 @@
 import { COSTS } from '../../src/graph/work.ts'
 import { same, type ConformanceCase } from './case.ts'
+import { DATA } from './data.ts'
 import { FEW_SHOT } from './few-shot.ts'
 import { HEAD_BEHAVIOUR, HEADS_EQUAL_PYTORCH } from './heads.ts'
 import { LOSS_CASES } from './losses.ts'
@@ -52,6 +53,7 @@ export const CONFORMANCE: Readonly<Record<string, readonly ConformanceCase[]>> =
     },
   ]),
   'memory of training': TRAINING_MEMORY,
+  'labelled files': DATA,
   tokenizer: TOKENIZER_CASES,
   sources: SOURCE_CASES,
   pipelines: PIPELINE_CASES,
