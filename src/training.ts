@@ -31,7 +31,7 @@ export {
 export { contrastivePairs, fewShot, sentenceTraining } from './training/seldom.ts'
 export type { FewShotOptions, FewShotResult } from './training/few-shot.ts'
 export type { ContrastiveOptions, ContrastivePair } from './training/contrastive.ts'
-export type { SentenceTraining } from './training/sentence-training.ts'
+export type { SentenceShape, SentenceTraining } from './training/sentence-training.ts'
 export type { SentenceFeature, TokenizedText } from './training/sentence-data.ts'
 export type {
   CoSENTLoss,

@@ -139,6 +139,59 @@ it('with dropout a step depends on its seed alone, not on threads, parts or chun
   expect(another.losses[0]).not.toBe(one.losses[0])
 })
 
+describe('memory', () => {
+  const SHAPE = {
+    vocab_size: 41,
+    hidden_size: 20,
+    num_hidden_layers: 2,
+    num_attention_heads: 2,
+    intermediate_size: 24,
+    max_position_embeddings: 40,
+  }
+  const batch = (examples: number, texts: number, length: number): TrainingInputs => ({
+    input_ids: Array.from({ length: examples }, (_, i) => Array.from({ length: texts }, (__, c) => Array.from({ length }, (___, t) => (7 * i + 3 * c + t) % 41))), // prettier-ignore
+    labels: Array.from({ length: examples }, (_, i) => i / examples),
+  })
+
+  it.each([
+    ['MultipleNegativesRankingLoss', 8, 3, 40, 1024],
+    // What compares the texts takes more than the passes over them.
+    ['MultipleNegativesRankingLoss', 128, 2, 2, 8],
+    ['CoSENTLoss', 96, 2, 2, 8],
+    ['TripletLoss', 5, 3, 9, 30],
+  ] as const)(
+    'of %s on %i examples of %i texts of %i tokens is told before, and all that is taken',
+    async (loss, examples, texts, length, budget) => {
+      for (const threads of [0, 2]) {
+        await using model = new BertModel(SHAPE, { threads, budget, add_pooling_layer: false })
+        const training = new SentenceTraining(model, { loss })
+        const inputs = batch(examples, texts, length)
+        const told = training.estimate(inputs)
+        expect(training.estimate({ batch_size: examples, texts, sequence_length: length })).toEqual(told)
+        expect(training.info()).toBeUndefined()
+        const { engine } = model.loaded
+        expect(await training.reserve([inputs])).toEqual(told)
+        const { bytes } = engine.store
+        for (let step = 0; step < 2; step++) await training.step(inputs, 1e-3)
+        expect(engine.arenaBytes).toBe(told.arena)
+        expect(engine.store.bytes).toBe(bytes)
+        await training.dispose()
+      }
+    },
+  )
+
+  it('that is too much is refused before anything is taken', async () => {
+    await using model = new BertModel(SHAPE, { threads: 0, budget: 8, add_pooling_layer: false })
+    const inputs = batch(128, 2, 2)
+    const { total } = new SentenceTraining(model, { loss: 'CoSENTLoss' }).estimate(inputs)
+    const { bytes } = model.loaded.engine.store
+    const small = new SentenceTraining(model, { loss: 'CoSENTLoss' }, { max_memory: total - 40_000 })
+    await expect(small.step(inputs, 1e-3)).rejects.toThrow(/training BertModel: .* is the most/)
+    expect(model.loaded.engine.store.bytes).toBe(bytes)
+    expect(() => small.estimate({ batch_size: 0 })).toThrow(/batch_size: expected a whole number of 1 or more, got 0/)
+  })
+})
+
 describe('what is wrong is said', () => {
   const wrong = async (loss: unknown, inputs: unknown, message: RegExp): Promise<void> => {
     await using model = await BertModel.fromPretrained(golden.folder, { threads: 0, add_pooling_layer: false })

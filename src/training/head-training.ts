@@ -144,7 +144,12 @@ export class HeadTraining {
     const training = new HeadTraining('loaded' in model ? model : { loaded: unloaded(model) }, options)
     const given = Array.isArray(of) || 'input_ids' in of || 'inputs_embeds' in of
     const parts = training.prepared(given ? (of as TrainingInputs) : inputsOfShape(training.loaded, of as BatchShape))
-    return chooseMemory(training.loaded.engine, training.request(parts))
+    return training.told(parts)
+  }
+
+  /** What steps of such parts would take. */
+  protected told(parts: readonly Prepared[]): TrainingMemory {
+    return chooseMemory(this.loaded.engine, this.request(parts))
   }
 
   /** What tells the loss from others, where it is not the head's own. */
@@ -275,7 +280,7 @@ export class HeadTraining {
     }
   }
 
-  private prepared(inputs: TrainingInputs | readonly TrainingInputs[]): Prepared[] {
+  protected prepared(inputs: TrainingInputs | readonly TrainingInputs[]): Prepared[] {
     this.loaded.assertLive()
     const list = Array.isArray(inputs) ? (inputs as readonly TrainingInputs[]) : [inputs as TrainingInputs]
     if (list.length === 0) throw expected('step', 'at least one batch', inputs)
@@ -305,7 +310,7 @@ export class HeadTraining {
   }
 
   /** What a step needs beyond what there is. */
-  private request(parts: readonly Prepared[]): MemoryRequest {
+  protected request(parts: readonly Prepared[]): MemoryRequest {
     const { engine, specs, budget, head, id } = this.loaded
     return {
       ...this.memory,

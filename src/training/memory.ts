@@ -3,7 +3,7 @@ import { runBytes, SYNC_BYTES, type Engine } from '../engine/engine.ts'
 import { MAX_BYTES } from '../engine/module.ts'
 import { weightBytes } from '../engine/store.ts'
 import { BertletError, expected } from '../errors.ts'
-import { lower } from '../graph/plan.ts'
+import { lower, type Plan } from '../graph/plan.ts'
 import type { Dims } from '../graph/tensor.ts'
 import { NO_DIMS, type Held, type TrainingGraphs } from './graphs.ts'
 
@@ -30,12 +30,14 @@ export function trainingMemory(
   recomputation: boolean,
   weights: number,
   { store, threads }: Pick<Engine, 'store' | 'threads'>,
+  beside: readonly Plan[] = [],
 ): TrainingMemory & { readonly plans: readonly number[] } {
   const { base, tile } = store.kernels
   const sum = (part: Held['part']): number =>
     graphs.held.reduce((all, spec) => all + (spec.part === part ? alignUp(weightBytes(spec)) : 0), 0)
   const [gradients, moments] = [sum('gradient'), sum('moment')]
   const lowered = [
+    ...beside,
     ...Object.values(graphs.fixed).map((graph) => lower(graph, NO_DIMS, tile, () => 0)),
     lower(graphs.step(recomputation), bound, tile, () => 0),
   ]
@@ -70,6 +72,8 @@ export interface MemoryRequest extends Required<MemoryOptions> {
   /** For the message. */
   readonly what: string
   readonly budget: number
+  /** What steps run beside these graphs. */
+  readonly beside?: readonly Plan[]
 }
 
 interface Candidate extends TrainingMemory {
@@ -77,9 +81,9 @@ interface Candidate extends TrainingMemory {
   readonly end: number
 }
 
-function candidate(engine: Engine, { graphs, bound, weights, key, begun }: MemoryRequest, recomputation: boolean): Candidate {
+function candidate(engine: Engine, { graphs, bound, weights, key, begun, beside }: MemoryRequest, recomputation: boolean): Candidate {
   const all = weights.reduce((sum, { bytes }) => sum + bytes, 0)
-  const { plans, ...memory } = trainingMemory(graphs, bound, recomputation, all, engine)
+  const { plans, ...memory } = trainingMemory(graphs, bound, recomputation, all, engine, beside)
   const toCome = weights.flatMap(({ bytes, held }) => (held ? [] : [bytes]))
   const states = graphs.held.filter(({ part }) => part !== 'parameter').map(weightBytes)
   const end = engine.rehearse(key, begun ? plans.slice(-1) : [...toCome, ...states, ...plans], memory.arena)

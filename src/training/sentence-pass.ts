@@ -5,13 +5,13 @@ import { expected, Words } from '../errors.ts'
 import { gradients } from '../graph/gradients.ts'
 import { Graph } from '../graph/graph.ts'
 import { fuse } from '../graph/fuse.ts'
+import { lower, type Plan } from '../graph/plan.ts'
 import { TOKENS, type Dims, type Tensor } from '../graph/tensor.ts'
-import { roundUp } from '../models/batch.ts'
 import { bert, sentencePool } from '../models/bert.ts'
 import { chunkInputs } from '../models/collect.ts'
 import { Dropout, dropoutInputs } from '../models/dropout.ts'
 import type { Loaded } from '../models/load.ts'
-import type { Prepared } from './prepared.ts'
+import { boundOf, within, type Prepared } from './prepared.ts'
 import { columnRows, lossPlan, lossSite, type LossPlan, type SentenceLoss, type SentenceLossName } from './sentence-losses.ts'
 
 /** How texts become vectors, and what is learnt. */
@@ -35,12 +35,15 @@ interface Draw {
   readonly step: number
 }
 
+let nextId = 1
+
 export class SentencePass {
   readonly plan: LossPlan
   readonly pooling: 'mean' | 'cls'
   readonly normalize: boolean
   private readonly key: string
   private bound: Dims | undefined
+  private texts: Dims | undefined
 
   constructor(
     private readonly loaded: Loaded,
@@ -52,7 +55,7 @@ export class SentencePass {
     if (typeof normalize !== 'boolean') throw expected('normalize', 'true or false', normalize)
     this.pooling = pooling
     this.normalize = normalize
-    this.key = `${loaded.id}|sentences.${this.plan.key}.${pooling}.${normalize}.${dropout}.`
+    this.key = `${loaded.id}|sentences${nextId++}.`
   }
 
   /** [B][H] before the loss makes their length 1. */
@@ -62,28 +65,40 @@ export class SentencePass {
     return sentencePool(g, bert(g, config, trunk, { drop, attention }).hidden.at(-1)!, this.pooling)
   }
 
-  /** The embeddings of all texts of a step, [n * columns][H]. */
-  async embed(parts: readonly PreparedSentences[], draw: Draw, signal: AbortSignal | undefined): Promise<Float32Array> {
-    const { engine, config } = this.loaded
+  /** The embeddings of all texts of a step, [n * columns][H]. `bound`: dims that hold every chunk. */
+  async embed(parts: readonly PreparedSentences[], draw: Draw, signal: AbortSignal | undefined, bound?: Dims): Promise<Float32Array> {
+    const { engine, config, budget } = this.loaded
+    const fits = this.texts !== undefined && within(parts, this.texts)
+    const wanted = bound ?? (fits ? this.texts! : boundOf(parts, budget, this.texts))
+    if (wanted !== this.texts) engine.forget(`${this.key}embed`)
+    this.texts = wanted
     const h = config.hidden_size
     const texts = parts.reduce((sum, { batch }) => sum + batch.rows, 0)
     const all = new Float32Array(texts * h)
     for (const { batch, chunk, first } of this.chunks(parts)) {
-      const bound = roundUp(chunk.dims)
-      const sizes = [bound.tokens, bound.sequences, bound.longest].join('|')
       await engine.exclusively(async () => {
-        const program = engine.program(`${this.key}embed|${sizes}`, bound, () => {
-          const g = new Graph()
-          g.output('embeddings', this.graph(g))
-          fuse(g)
-          return g
-        })
+        const program = engine.program(`${this.key}embed`, wanted, () => this.embedGraph())
         const masks = this.dropout ? dropoutInputs(batch, chunk, { first, ...draw }) : {}
         await engine.run(program, chunk.dims, { ...chunkInputs(batch, chunk, undefined), ...masks }, { signal })
         all.set(engine.output(program, 'embeddings', chunk.dims), (first + chunk.firstSequence) * h)
       })
     }
     return all
+  }
+
+  private embedGraph(): Graph {
+    const g = new Graph()
+    g.output('embeddings', this.graph(g))
+    fuse(g)
+    return g
+  }
+
+  /** The plans of embed() and loss(), for chunks of `bound` and as many examples, whatever their labels. */
+  plans(bound: Dims, examples: number, columns: number): Plan[] {
+    const { tile } = this.loaded.engine.store.kernels
+    const squares = this.plan.comparisons(Float32Array.from({ length: examples }, (_, i) => i))
+    const dims = powers(lossDims(examples, columns, squares))
+    return [lower(this.embedGraph(), bound, tile, () => 0), lower(this.lossGraph(columns), dims, tile, () => 0)]
   }
 
   /** Every chunk of a step; `first` counts the texts before its part. */
@@ -105,8 +120,7 @@ export class SentencePass {
     const { columns } = parts[0]!
     const examples = parts.reduce((sum, { batch }) => sum + batch.rows, 0) / columns
     const labels = this.plan.labels ? joined(parts.map((part) => part.labels!)) : undefined
-    const squares = this.plan.comparisons(labels)
-    const dims: Dims = { tokens: examples * columns, sequences: examples, longest: 1, squares, selected: examples * (columns - 1) }
+    const dims = lossDims(examples, columns, this.plan.comparisons(labels))
     return engine.exclusively(async () => {
       const program = this.lossProgram(columns, dims)
       const inputs = { embeddings, ...columnRows(examples, columns), ...this.plan.inputs(examples, labels), loss: Float32Array.of(0) }
@@ -121,7 +135,7 @@ export class SentencePass {
     const names = Object.keys(dims) as (keyof Dims)[]
     const { bound } = this
     if (bound === undefined || names.some((name) => dims[name] > bound[name])) {
-      this.bound = Object.fromEntries(names.map((name) => [name, up(Math.max(dims[name], bound?.[name] ?? 1))])) as unknown as Dims
+      this.bound = powers(dims, bound)
       engine.forget(`${this.key}loss`)
     }
     return engine.program(`${this.key}loss|${columns}`, this.bound!, () => this.lossGraph(columns))
@@ -142,8 +156,23 @@ export class SentencePass {
   forget(): void {
     this.loaded.engine.forget(this.key)
     this.bound = undefined
+    this.texts = undefined
   }
 }
+
+const lossDims = (examples: number, columns: number, squares: number): Dims => ({
+  tokens: examples * columns,
+  sequences: examples,
+  longest: 1,
+  squares,
+  selected: examples * (columns - 1),
+})
+
+/** Room for these and what came before. */
+const powers = (dims: Dims, before?: Dims): Dims =>
+  Object.fromEntries(
+    Object.entries(dims).map(([name, n]) => [name, up(Math.max(n as number, before?.[name as keyof Dims] ?? 1))]),
+  ) as unknown as Dims
 
 /** The next power of two: few plans serve all steps. */
 function up(n: number): number {

@@ -8,9 +8,20 @@ import { dropoutInputs } from '../models/dropout.ts'
 import type { BertPreTrainedModel } from '../models/model.ts'
 import type { TrainingGraphs } from './graphs.ts'
 import { HeadTraining, type HeadTrainingOptions, type TrainingInputs } from './head-training.ts'
+import type { MemoryRequest, TrainingMemory } from './memory.ts'
 import type { Prepared } from './prepared.ts'
 import { checkColumns, SentencePass, type PreparedSentences, type SentenceOptions } from './sentence-pass.ts'
 import type { TrainingSession } from './session.ts'
+
+/** A batch by its size alone. */
+export interface SentenceShape {
+  /** Examples of a step; 16 by default. */
+  readonly batch_size?: number
+  /** Tokens of each text; by default the model's `budget` or its longest text, whichever is less. */
+  readonly sequence_length?: number
+  /** Texts of an example: by default as few as the loss takes. */
+  readonly texts?: number
+}
 
 const GRADIENT = 'embeddings.gradient'
 
@@ -26,9 +37,25 @@ export class SentenceTraining extends HeadTraining {
   private readonly sentences: SentencePass
   private last = 0
 
-  constructor(model: Pick<BertPreTrainedModel, 'loaded'>, sentence: SentenceOptions, options: HeadTrainingOptions = {}) {
+  /** @param examples most of a step, where more come than the first step's. */
+  constructor(
+    model: Pick<BertPreTrainedModel, 'loaded'>,
+    sentence: SentenceOptions,
+    options: HeadTrainingOptions = {},
+    private readonly examples = 0,
+  ) {
     super(model, options)
     this.sentences = new SentencePass(this.loaded, sentence, options.dropout ?? true)
+  }
+
+  /**
+   * The bytes that steps take, model and all, by the planner that lays them out; nothing is allocated.
+   *
+   *     training.estimate({ batch_size: 64, sequence_length: 128 }) // pairs; texts: 3 with a hard negative
+   */
+  estimate(of: SentenceShape | TrainingInputs | readonly TrainingInputs[] = {}): TrainingMemory {
+    const given = Array.isArray(of) || 'input_ids' in of
+    return this.told(this.prepared(given ? (of as TrainingInputs) : this.inputsOf(of as SentenceShape)))
   }
 
   /** The loss, its settings, and how texts become vectors. */
@@ -50,6 +77,25 @@ export class SentenceTraining extends HeadTraining {
     return prepareSentences(this.loaded, this.sentences, part)
   }
 
+  /** With what embeds all texts first, and compares them. */
+  protected override request(parts: readonly Prepared[]): MemoryRequest {
+    const request = super.request(parts)
+    const [{ columns }] = parts as readonly [PreparedSentences]
+    const texts = parts.reduce((sum, { batch }) => sum + batch.rows, 0)
+    return { ...request, beside: this.sentences.plans(request.bound, Math.max(this.examples, texts / columns), columns) }
+  }
+
+  private inputsOf({ batch_size = 16, sequence_length, texts }: SentenceShape): TrainingInputs {
+    const { config, budget } = this.loaded
+    const { columns, labels } = this.sentences.plan
+    const length = sequence_length ?? Math.min(budget, config.max_position_embeddings)
+    for (const [name, value] of Object.entries({ batch_size, sequence_length: length, texts: texts ?? columns[0] }))
+      if (!Number.isInteger(value) || value < 1) throw expected(name, 'a whole number of 1 or more', value)
+    const row = new Array<number>(length).fill(0)
+    const input_ids = Array.from({ length: batch_size }, () => new Array<number[]>(texts ?? columns[0]).fill(row))
+    return { input_ids, ...(labels && { labels: Array.from(input_ids, (_, i) => i) }) }
+  }
+
   protected override build(): TrainingGraphs {
     const seeds = new Map<Tensor, Tensor>()
     const { hidden_size } = this.loaded.config
@@ -64,7 +110,7 @@ export class SentenceTraining extends HeadTraining {
     const odd = parts.find(({ columns }) => columns !== parts[0]!.columns)
     if (odd) throw expected('training', `${parts[0]!.columns} texts an example in every part of a step`, new Words(`${odd.columns}`))
     const draw = { seed: this.options.seed ?? 0, step: session.counters.steps }
-    const embeddings = await this.sentences.embed(parts, draw, signal)
+    const embeddings = await this.sentences.embed(parts, draw, signal, session.bound)
     const { loss, gradient } = await this.sentences.loss(embeddings, parts, signal)
     this.last = loss
     // Nothing is gained by a backward pass from NaN, and step() refuses it by the loss.

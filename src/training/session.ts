@@ -52,7 +52,7 @@ export class TrainingSession {
       this.prepared = { bound, recomputation }
       this.engine.makeRoom(`${this.key}step`, arena)
       const programs = [...NAMES.map((name) => this.fixed(name)), this.step()]
-      this.engine.reserve(Math.max(...programs.map(({ plan }) => runBytes(plan, this.engine.threads))))
+      this.engine.reserve(Math.max(arena, ...programs.map(({ plan }) => runBytes(plan, this.engine.threads))))
     })
   }
 

@@ -136,7 +136,9 @@ export class Trainer<F = Feature> {
         processing_class: await this.files(),
         trainable,
         training: (options) =>
-          pieces && sentences ? new pieces.SentenceTraining(model, sentences, options) : new HeadTraining(model, options),
+          pieces && sentences
+            ? new pieces.SentenceTraining(model, sentences, options, args.per_device_train_batch_size * args.gradient_accumulation_steps)
+            : new HeadTraining(model, options),
         apart: args.batch_sampler === 'no_duplicates' ? (await import('./sentences.ts')).textNumbers(dataset) : undefined,
         evaluate: this.measure,
       })
