@@ -54,10 +54,10 @@ export default tseslint.config(
     files: ['examples/**/*.js'],
     languageOptions: {
       globals: Object.fromEntries(
-        ['Bun', 'Deno', 'addEventListener', 'caches', 'clients', 'document', 'location', 'navigator', 'skipWaiting'].map((name) => [
-          name,
-          'readonly',
-        ]),
+        [
+          ...['Bun', 'Deno', 'Worker', 'addEventListener', 'caches', 'clients', 'document', 'location', 'navigator', 'postMessage'],
+          'skipWaiting',
+        ].map((name) => [name, 'readonly']),
       ),
     },
   },

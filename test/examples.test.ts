@@ -7,13 +7,15 @@ import path from 'node:path'
 import { promisify } from 'node:util'
 import type { Plugin } from 'esbuild'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { BertForSequenceClassification, Tokenizer } from '../src/index.node.ts'
 import { missingBrowser } from './support/runtimes/browsers.ts'
 import { withBundle } from './support/runtimes/bundle.ts'
 import { describeRuntime } from './support/runtimes/conforms.ts'
 import { ensureProcess, FOLDER } from './support/runtimes/installed.ts'
 import { ensureIsolates, KERNELS } from './support/runtimes/isolates.ts'
 import { MODEL } from './support/runtimes/processes.ts'
-import { serve, withPage, type Page } from './support/runtimes/site.ts'
+import { ISOLATED, serve, withPage, type Page, type Site } from './support/runtimes/site.ts'
+import { REVIEWS } from './support/reviews.ts'
 
 const run = promisify(execFile)
 const root = path.join(import.meta.dirname, '..')
@@ -154,4 +156,95 @@ describeRuntime('examples/offline-page', noChromium, () => {
       await expectFoundIn(page)
     }).finally(() => server.close())
   }, 120_000)
+})
+
+describeRuntime('examples/train-page', noChromium, () => {
+  const NAMES = ['bad', 'good']
+  const LINES = REVIEWS.map(({ text, label }) => `${NAMES[label]}\t${text}`).join('\n')
+  /** Steps of three epochs, eight texts each. */
+  const STEPS = 24
+
+  let site: string
+  let server: Site
+  beforeAll(async () => {
+    site = path.join(folder, 'train-page')
+    await cp(path.join(root, 'dist'), path.join(site, 'bertlet'), { recursive: true })
+    await putModel(path.join(site, 'model'))
+    server = await serve(site, ISOLATED)
+  }, 60_000)
+  afterAll(() => server.close())
+
+  const click = (page: Page, id: string): Promise<unknown> => page.evaluate(`document.getElementById('${id}').click()`)
+  const state = (page: Page, wanted: string): Promise<unknown> => page.waitForSelector(`#state:text-is("${wanted}")`, { timeout: 90_000 })
+  const open = async (page: Page): Promise<void> => {
+    await page.goto(server.url)
+    await state(page, 'Ready')
+    await page.evaluate(`void (document.getElementById('examples').value = ${JSON.stringify(LINES)})`)
+  }
+  /** What the page saved, on the model in Node: the bits that the page shows. Resolves with the size of the weights. */
+  const sameInNode = async (page: Page): Promise<number> => {
+    await page.waitForSelector('#said:not(:empty)', { timeout: 30_000 })
+    const [said, text, saved] = await page.evaluate<[string, string, Record<string, number[]>]>(`(async () => {
+  const bytes = async ({ href }) => [...new Uint8Array(await (await fetch(href)).arrayBuffer())]
+  const files = await Promise.all([...document.querySelectorAll('#files a')].map(async (a) => [a.download, await bytes(a)]))
+  return [document.getElementById('said').value, document.getElementById('text').value, Object.fromEntries(files)]
+})()`)
+    expect(Object.keys(saved).sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors', 'config.json'])
+    const adapter = Object.fromEntries(Object.entries(saved).map(([name, bytes]) => [name, Uint8Array.from(bytes)]))
+    const folder = path.join(site, 'model')
+    const model = await BertForSequenceClassification.fromPretrained(folder, { adapter })
+    const { logits } = await model((await Tokenizer.fromPretrained(folder))([text]))
+    expect(said).toBe([...logits.data].map((score, i) => `${model.config.id2label[i]} ${score.toPrecision(9)}`).join(', '))
+    await model.dispose()
+    return adapter['adapter_model.safetensors']!.length
+  }
+
+  it('makes a classifier of 64 texts in under 5 s; what it saves gives the same bits in Node', { timeout: 180_000 }, () =>
+    withPage(async (page) => {
+      await open(page)
+      const times: number[] = []
+      // The best of three: the machine may have other work.
+      while (times.length < 3 && !(times.at(-1)! < 5000)) {
+        await click(page, 'few-shot')
+        await state(page, 'Done')
+        times.push(Number(await page.getAttribute('#state', 'data-ms')))
+      }
+      console.info(`few-shot on 64 texts in a worker of Chromium, model and all: ${times.join(', ')} ms`)
+      expect(times.at(-1)).toBeLessThan(5000)
+      expect(await sameInNode(page)).toBeLessThan(10_000)
+    }),
+  )
+
+  it(
+    'trains an adapter, telling of each step; stopped, it begins again; what it saves gives the same bits in Node',
+    () =>
+      withPage(async (page) => {
+        await open(page)
+        await page.evaluate(`(() => {
+  const progress = document.getElementById('progress')
+  globalThis.seen = []
+  new MutationObserver(() => seen.at(-1) === progress.value || seen.push(progress.value)).observe(progress, { attributes: true })
+})()`)
+        const seen = (): Promise<number[]> => page.evaluate<number[]>('seen.splice(0)')
+        await click(page, 'train')
+        await page.evaluate(`new Promise((done) => {
+  const watch = setInterval(() => document.getElementById('progress').value >= 2 && (clearInterval(watch), done()), 5)
+})`)
+        await click(page, 'stop')
+        await state(page, 'Stopped')
+        const before = await seen()
+        expect(before.length).toBeGreaterThanOrEqual(2)
+        expect(before.length).toBeLessThan(STEPS)
+        await click(page, 'train')
+        await state(page, 'Done')
+        expect(await seen()).toEqual(Array.from({ length: STEPS }, (_, i) => i + 1))
+        expect(await sameInNode(page)).toBeLessThan(1e6)
+      }),
+    180_000,
+  )
+})
+
+it('docs/training-in-a-page.md shows the worker of examples/train-page', async () => {
+  const shown = await readFile(path.join(root, 'docs/training-in-a-page.md'), 'utf8')
+  expect(shown).toContain(await readFile(path.join(examples, 'train-page/worker.js'), 'utf8'))
 })

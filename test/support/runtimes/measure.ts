@@ -3,6 +3,7 @@ import type { Files } from '../../conformance/case.ts'
 import { outputHash } from '../../conformance/reproducible.ts'
 import { BertModel } from '../../../src/index.ts'
 import { fewShot } from '../../../src/training.ts'
+import { REVIEWS } from '../reviews.ts'
 
 export interface Measured {
   readonly runtime: string
@@ -22,12 +23,6 @@ export interface Measured {
 }
 
 const RUNS = 25
-/** 64 of about 20 words. */
-const TEXTS = Array.from({ length: 64 }, (_, i) => {
-  const [film, time] = [['film', 'plot', 'cast', 'score'][i % 4]!, ['twice', 'once', 'at last'][i % 3]!]
-  const said = i % 2 ? 'a joy to watch, warm and funny throughout' : 'a chore to sit through, cold and dull throughout'
-  return `I saw number ${i} ${time} with a friend, and we both thought that the ${film} was ${said}.`
-})
 
 /** `clock` tells ms: at the edge time stands still while a script computes. */
 export async function measure(model: Files, clock: () => number | Promise<number>): Promise<Measured> {
@@ -57,7 +52,7 @@ export async function measure(model: Files, clock: () => number | Promise<number
     'model.safetensors': files['model.fp16.safetensors']!,
     'tokenizer.json': tokenizer,
   }
-  const few = await fewShot(TEXTS, TEXTS.map((_, i) => i % 2), { model: checkpoint }) // prettier-ignore
+  const few = await fewShot(REVIEWS.map(({ text }) => text), REVIEWS.map(({ label }) => label), { model: checkpoint }) // prettier-ignore
   const made = (await clock()) - before
   await few.model.dispose()
   const hash = await outputHash({ threads: threads.count })
