@@ -1,6 +1,6 @@
 // What models with adapters do: several on one base, rows with adapters of their own, training on an int8 base, checkpoints, and bad input.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { BertForMaskedLM, BertForSequenceClassification, BertModel, type LoraConfig, type Tensor } from '../src/index.node.ts'
+import { AutoModel, BertForMaskedLM, BertForSequenceClassification, BertModel, type LoraConfig, type Tensor } from '../src/index.node.ts'
 import { HeadTraining, memoryFolder, Trainer } from '../src/training.ts'
 import { checkpoint, sequences } from './support/models.ts'
 import { readSafetensors, writeSafetensors } from './support/safetensors.ts'
@@ -225,7 +225,7 @@ describe('training an adapter', () => {
       await trainer.train({ resume_from_checkpoint: resume })
       const files = await saved(model)
       await trainer.saveModel(output_dir.sink('end'))
-      expect(await output_dir.source('end').list!()).toEqual(['adapter_config.json', 'adapter_model.safetensors'])
+      expect(await output_dir.source('end').list!()).toEqual(['adapter_config.json', 'config.json', 'adapter_model.safetensors'])
       await model.dispose()
       await base.dispose()
       return { files, output_dir }
@@ -291,6 +291,89 @@ describe('training an adapter', () => {
   })
 })
 
+describe('a checkpoint and an adapter in one line', () => {
+  /** The same trunk, without a head; and without a pooler either. */
+  const TRUNK = checkpoint()
+  const BARE = {
+    ...TRUNK,
+    'model.safetensors': writeSafetensors(
+      [...readSafetensors(TRUNK['model.safetensors']!)]
+        .filter(([name]) => !name.startsWith('pooler'))
+        .map(([name, { dims, data }]) => [name, dims, data] as const),
+    ),
+  }
+  let adapter: Files
+  let wanted: Tensor
+  beforeAll(async () => {
+    const base = await BertForSequenceClassification.fromPretrained(FILES, { threads: 1 })
+    const tuned = await trained(base, { r: 4 }, 1)
+    adapter = await saved(tuned)
+    wanted = (await tuned(INPUTS)).logits
+    await tuned.dispose()
+    await base.dispose()
+  })
+
+  it.each([{ threads: 0 }, { threads: 3, budget: 20 }])('is the model that was trained, with its head and labels; %o', async (options) => {
+    const model = await BertForSequenceClassification.fromPretrained(TRUNK, { adapter, ...options })
+    expect((await model(INPUTS)).logits).toEqual(wanted)
+    expect(model.config.id2label).toEqual({ 0: 'no', 1: 'yes' })
+    expect(model.adapter).toMatchObject({ name: 'default', config: { r: 4 } })
+    await model.dispose()
+    const auto = await AutoModel.fromPretrained(TRUNK, { adapter, ...options, id2label: { 0: 'a', 1: 'b' } })
+    expect(auto).toBeInstanceOf(BertForSequenceClassification)
+    expect((await auto(INPUTS)).logits).toEqual(wanted)
+    expect(auto.config.id2label).toEqual({ 0: 'a', 1: 'b' })
+    await auto.dispose()
+  })
+
+  it.each(['f32', 'int8'] as const)('takes the bytes that estimate() tells, %s', async (dtype) => {
+    const options = { adapter, threads: 1, dtype }
+    const told = await BertForSequenceClassification.estimate(TRUNK, options)
+    expect(told.weights).toBeGreaterThan((await BertForSequenceClassification.estimate(TRUNK, { threads: 1, dtype })).weights)
+    const model = await BertForSequenceClassification.fromPretrained(TRUNK, options)
+    // The base's own head, which the adapter's stands in place of, is gone again.
+    expect(model.info().bytes.weights).toBe(told.weights)
+    await model.dispose()
+  })
+
+  it('a fresh adapter brings what was drawn for its base, so that it can be put on again', async () => {
+    const base = await BertForSequenceClassification.fromPretrained(BARE, { threads: 1, initialize_missing: true, seed: 3 })
+    const tuned = await trained(base, { r: 2 }, 1)
+    const files = await saved(tuned)
+    const { logits } = await tuned(INPUTS)
+    await tuned.dispose()
+    await base.dispose()
+    expect([...readSafetensors(files['adapter_model.safetensors']!).keys()]).toContain('base_model.model.bert.pooler.dense.weight')
+    const again = await BertForSequenceClassification.fromPretrained(BARE, { adapter: files, threads: 1 })
+    expect((await again(INPUTS)).logits).toEqual(logits)
+    await again.dispose()
+  })
+
+  it('refuses a checkpoint without what the adapter has not either, and what is no adapter of it', async () => {
+    const load = (files: Files, more: object = {}): Promise<BertForSequenceClassification> =>
+      BertForSequenceClassification.fromPretrained(files, { adapter, threads: 0, ...more })
+    await expect(load(BARE)).rejects.toThrow(
+      /expected a checkpoint with pooler\.dense\.weight, pooler\.dense\.bias, which the adapter has not either\. Give the model that the adapter was trained on/,
+    )
+    await (await load(BARE, { initialize_missing: true })).dispose()
+    await expect(load(checkpoint({ hidden_size: 64 }))).rejects.toThrow(/expected shape \[4, 64\].*Put the adapter on the model/)
+    await expect(load(TRUNK, { num_labels: 3 })).rejects.toThrow(/classifier\.weight: expected shape \[3, 48\].*got \[2, 48\]/)
+    const other = JSON.stringify({
+      ...(JSON.parse(new TextDecoder().decode(adapter['adapter_config.json'])) as object),
+      target_modules: ['quary'],
+    })
+    await expect(load(TRUNK, { adapter: { ...adapter, 'adapter_config.json': other } })).rejects.toThrow(
+      /target_modules: expected names of modules of BertForSequenceClassification, got "quary"\. Did you mean query\?/,
+    )
+    await expect(load(TRUNK, { adapter: FILES })).rejects.toThrow(/expected a file adapter_config\.json, found none/)
+    await expect(load(TRUNK, { adapter: 5 })).rejects.toThrow(/model: expected a folder.*got 5/)
+    for (const initialize_missing of [false, true])
+      await expect(BertForSequenceClassification.fromPretrained(adapter, { initialize_missing })).rejects.toThrow(
+        /expected a weights file model\.safetensors, found only adapter_config\.json.*It holds an adapter: give the model that it was trained on/,
+      )
+  })
+})
+
 describe('what does not fit is refused, and the base stays as it was', () => {
   let base: BertForSequenceClassification
   let files: Files
@@ -350,6 +433,20 @@ describe('what does not fit is refused, and the base stays as it was', () => {
     const narrow = await BertForSequenceClassification.fromPretrained(checkpoint({ hidden_size: 64 }, 1, ['classifier']))
     await expect(narrow.withAdapter(files)).rejects.toThrow(/expected shape \[4, 64\]/)
     await narrow.dispose()
+    // What the tensors' shapes do not tell.
+    const words = await BertForSequenceClassification.fromPretrained(checkpoint({ vocab_size: 90 }, 1, ['classifier']))
+    await expect(words.withAdapter(files)).rejects.toThrow(
+      /withAdapter: vocab_size: expected 90, the base's, got 120 in the adapter's config\.json\. Put the adapter on the model that it was trained on/,
+    )
+    const shallow = await BertForSequenceClassification.fromPretrained(checkpoint({ num_hidden_layers: 1 }, 1, ['classifier']))
+    await expect(shallow.withAdapter(files)).rejects.toThrow(
+      /expected layers that this base has and adapter_config\.json names, got "base_model\.model\.bert\.encoder\.layer\.1\./,
+    )
+    for (const model of [words, shallow]) {
+      expect(model.loaded.adapters.size).toBe(0)
+      expect((await model({ input_ids: [[1, 2]] })).logits.dims).toEqual([1, 2])
+      await model.dispose()
+    }
     const trunk = await BertModel.fromPretrained(FILES)
     await expect(trunk.withAdapter(withConfig({ target_modules: ['classifier'], modules_to_save: null, task_type: null }))).rejects.toThrow(
       /target_modules: expected names of modules of BertModel, got "classifier"/,

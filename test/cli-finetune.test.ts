@@ -240,6 +240,51 @@ describe('bertlet finetune with little', () => {
     expect(Math.abs(merged.loss! - metrics.loss!)).toBeLessThan(1e-5)
   })
 
+  it('evaluate and classify put an adapter on its base: the metrics of the training, to the bit, and the names of its classes', async () => {
+    const on = (command: string, ...more: string[]) => bertlet([command, ...more, '--json', '--threads', '1'])
+    const measured = async (adapter: string): Promise<Record<string, number>> => {
+      const { code, stdout, stderr } = await on('evaluate', at('model'), at('dev.tsv'), '--adapter', adapter)
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+      return (JSON.parse(stdout) as { metrics: Record<string, number> }).metrics
+    }
+    const kind = ['--adapter', 'lora', '--learning-rate', '1e-2', '--num-train-epochs', '8']
+    const { metrics } = JSON.parse((await finetune('alone', '--json', ...kind)).stdout) as { metrics: Record<string, number> }
+    expect((await measured(at('alone'))).loss).toBe(metrics.loss)
+    const { stdout } = await on('classify', 'the cat 3', '--model', at('model'), '--adapter', at('alone'))
+    expect(stdout).toContain('"label":"cat"')
+
+    const few = await bertlet([
+      'finetune',
+      at('train.tsv'),
+      '--model',
+      at('model'),
+      '--few-shot',
+      '--output',
+      at('few-adapter'),
+      '--threads',
+      '1',
+    ])
+    expect(few).toMatchObject({ code: 0, stdout: expect.stringMatching(/its head alone in .*adapter\n/) as string })
+    const whole = JSON.parse((await on('evaluate', at('few-adapter'), at('dev.tsv'))).stdout) as { metrics: Record<string, number> }
+    expect((await measured(at('few-adapter/adapter'))).loss).toBe(whole.metrics.loss)
+
+    for (const [args, code, message] of [
+      [
+        ['rte', at('model'), at('dev.tsv'), '--adapter', at('model')],
+        2,
+        /expected a BertForSequenceClassification, as rte wants, got "BertModel"/,
+      ],
+      [
+        ['question-answering', at('model'), at('dev.tsv'), '--adapter', at('alone')],
+        2,
+        /expected a BertForQuestionAnswering, .* got "BertForSeq/,
+      ],
+      [[at('alone'), at('dev.tsv')], 1, /It holds an adapter: give the model that it was trained on, and this as adapter/],
+      [[at('model'), at('dev.tsv'), '--adapter', at('nowhere')], 1, /nowhere/],
+    ] as const)
+      expect(await on('evaluate', ...args)).toMatchObject({ code, stdout: '', stderr: expect.stringMatching(message) as string })
+  })
+
   it('--few-shot solves a head, and classify and evaluate take the folder', async () => {
     const args = ['finetune', at('train.tsv'), '--eval', at('dev.tsv'), '--model', at('model'), '--few-shot', '--threads', '1']
     const { code, stdout, stderr } = await bertlet([...args, '--output', at('few'), '--json'])

@@ -3,11 +3,12 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
-import { AutoModel, BertForSequenceClassification, BertModel, pipeline, Tokenizer } from '../src/index.node.ts'
+import { AutoModel, BertForSequenceClassification, BertModel, pipeline, Tokenizer, type Sink } from '../src/index.node.ts'
 import { contrastivePairs } from '../src/training/contrastive.ts'
 import { fewShot, type FewShotOptions } from '../src/training/few-shot.ts'
 import { log, logisticRegression } from '../src/training/logistic.ts'
 import { LABELS, TEXTS } from './conformance/few-shot.ts'
+import { readSafetensors } from './support/safetensors.ts'
 
 interface Problem {
   readonly name: string
@@ -68,6 +69,9 @@ const all = async (pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Pr
   for await (const piece of pieces) list.push(piece)
   return list
 }
+const into = (files: Record<string, Uint8Array>): Sink => ({
+  write: async (name, pieces) => void (files[name] = new Uint8Array(Buffer.concat(await all(pieces)))),
+})
 const trunk = (threads = 1): BertModel => keep(new BertModel(SHAPE, { seed: 2, threads, add_pooling_layer: false }))
 const logitsOf = async (model: BertForSequenceClassification): Promise<Float32Array> =>
   (await model(tokenizer(['a good film', 'the poor book was bad', 'red'], { padding: true }))).logits.data
@@ -139,6 +143,36 @@ describe('fewShot', () => {
     } finally {
       await rm(folder, { recursive: true, force: true })
     }
+  })
+
+  it.each([
+    ['a frozen trunk: its head alone', false, 3_000],
+    ['a tuned trunk: all of it', { body_learning_rate: 3e-3, max_steps: 2 }, 50_000],
+  ] as const)('saves an adapter of %s, which gives the same bits over the model that it was made of', async (_, contrastive, most) => {
+    const base: Record<string, Uint8Array> = {}
+    await trunk().savePretrained(into(base), { tokenizer })
+    const { model, saveAdapter } = await made({ contrastive, pooling: 'cls' })
+    const adapter: Record<string, Uint8Array> = {}
+    await saveAdapter(into(adapter))
+    expect(Object.keys(adapter).sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors', 'config.json'])
+    expect(adapter['adapter_model.safetensors']!.length).toBeLessThan(most)
+    const names = [...readSafetensors(adapter['adapter_model.safetensors']!).keys()]
+    expect(names.filter((name) => !contrastive || /classifier|layer\.1\.output\.dense\.bias/.test(name))).toEqual([
+      ...(contrastive ? ['base_model.model.bert.encoder.layer.1.output.dense.bias'] : []),
+      'base_model.model.classifier.bias',
+      'base_model.model.classifier.weight',
+    ])
+    const again = keep(await BertForSequenceClassification.fromPretrained(base, { adapter, threads: 1 }))
+    expect(await logitsOf(again)).toEqual(await logitsOf(model))
+    expect(again.config).toMatchObject({ id2label: { 0: 'yes', 1: 'no' }, classifier_pooling: 'cls', num_labels: 2 })
+    // Saved again it is the same file.
+    const saved: Record<string, Uint8Array> = {}
+    await again.savePretrained(into(saved))
+    expect(saved['adapter_model.safetensors']).toEqual(adapter['adapter_model.safetensors'])
+    const classify = keep(await pipeline('text-classification', base, { adapter, threads: 0 }))
+    const { id2label } = classify.model.config
+    expect(id2label).toEqual({ 0: 'yes', 1: 'no' })
+    expect(await classify('a fine film')).toHaveLength(1)
   })
 
   it('tunes the trunk by pairs when asked: the same bits on any number of threads, and classes move apart', async () => {

@@ -1,18 +1,19 @@
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
-import { AutoModel, inspect, Tokenizer, type Source } from '../index.node.ts'
+import { AutoModel, BertConfig, inspect, openModel, Tokenizer, type Source } from '../index.node.ts'
 import { expected, Words } from '../errors.ts'
 import { Trainer, type PredictionOutput } from '../training.ts'
 import { corpusLines, instancesOf, type CorpusOptions } from './corpus.ts'
 import type { LabelledOptions, TaskName } from './labelled-options.ts'
 import { labelledTask, type LabelledTask, type Measured } from './labelled-task.ts'
-import { loadOptions, type ModelOptions } from './options.ts'
+import { adaptedOptions, sourceOptions, type ModelOptions } from './options.ts'
 import { openSink } from './output.ts'
 import { HELD_OUT } from './pretrain.ts'
 import { pretrainingMetrics, shrink, unigram } from './pretraining-metrics.ts'
 import { plain, prepareFast, sourceOf, table } from './run-training.ts'
 
 export interface EvaluateOptions extends ModelOptions, LabelledOptions, CorpusOptions {
+  readonly adapter?: string
   readonly json?: boolean
   readonly output?: string
   readonly predictions?: string
@@ -38,12 +39,13 @@ export async function evaluate(
   signal: AbortSignal,
 ): Promise<void> {
   const source = sourceOf({ ...options, model: folder })
-  const { config } = await inspect(source, { signal })
+  const { config, fits } = await configOf(source, options, signal)
   const [architecture = 'BertModel'] = config.architectures
   const raw = name === undefined && (architecture === 'BertForPreTraining' || architecture === 'BertForMaskedLM')
-  const task = raw ? undefined : await taskOf(name, architecture)
+  const task = raw ? undefined : await taskOf(name, architecture, fits)
   await prepareFast(options)
-  const metrics = task === undefined ? await words(source, file, options, signal) : await labelled(task, source, file, options, signal)
+  const metrics =
+    task === undefined ? await words(source, file, options, signal) : await labelled(task, source, config, file, options, signal)
   const sink = await openSink(options.output, signal)
   try {
     const wanted = options.json || options.output !== undefined
@@ -54,7 +56,16 @@ export async function evaluate(
   }
 }
 
-async function taskOf(name: TaskName | undefined, architecture: string): Promise<LabelledTask> {
+/** What the model is: an adapter that brings a head says so in a config.json of its own. One that has none is taken for what the task wants. */
+async function configOf(source: Source, options: EvaluateOptions, signal: AbortSignal): Promise<{ config: BertConfig; fits: boolean }> {
+  const { config } = await inspect(source, { signal })
+  if (options.adapter === undefined) return { config, fits: false }
+  const { revision: _, ...place } = sourceOptions(options)
+  const text = await openModel(options.adapter, place).text('config.json', { signal })
+  return text === undefined ? { config, fits: true } : { config: BertConfig.parse(text), fits: false }
+}
+
+async function taskOf(name: TaskName | undefined, architecture: string, fits: boolean): Promise<LabelledTask> {
   const known = name ?? TASK_OF[architecture]
   if (known === undefined) {
     const heads = `a ${Object.keys(TASK_OF).join(', ')}, BertForPreTraining or BertForMaskedLM`
@@ -62,24 +73,24 @@ async function taskOf(name: TaskName | undefined, architecture: string): Promise
   }
   const task = await labelledTask(known)
   const { architecture: wanted } = task.model.headFor({})
-  if (architecture === wanted) return task
+  if (fits || architecture === wanted) return task
   throw expected('model', `a ${wanted}, as ${known} wants`, architecture, `Train one with bertlet finetune ${known}`)
 }
 
 async function labelled(
   task: LabelledTask,
   source: Source,
+  config: BertConfig,
   file: string,
   options: EvaluateOptions,
   signal: AbortSignal,
 ): Promise<Record<string, number>> {
-  const { config } = await inspect(source, { signal })
   if (options.submission !== undefined && task.tests === undefined)
     throw expected('--submission', 'a task of GLUE', new Words('another'), 'Name it: bertlet evaluate cola <model> <folder>')
   const files = await task.measure(file, options, config, signal)
   const tests = options.submission === undefined ? [] : await task.tests!(file, config, signal)
   const tokenizer = await Tokenizer.fromPretrained(source, { signal })
-  const model = await task.model.fromPretrained(source, { ...loadOptions(options), signal })
+  const model = await task.model.fromPretrained(source, { ...adaptedOptions(options), signal })
   const predict = ({ dataset, compute_metrics }: Measured): Promise<PredictionOutput> =>
     new Trainer({ model, args: { per_device_eval_batch_size: options.batchSize }, ...(compute_metrics && { compute_metrics }) }).predict(
       dataset,
@@ -119,7 +130,7 @@ async function words(source: Source, file: string, options: EvaluateOptions, sig
   const part = options.holdOut === undefined ? 'all' : 'held'
   const how = { ...HELD_OUT, max_seq_length: options.seq }
   const { data, close } = await instancesOf(corpusLines([file], options, part, signal), tokenizer, how, signal)
-  const model = await AutoModel.fromPretrained(source, { ...loadOptions(options), signal })
+  const model = await AutoModel.fromPretrained(source, { ...adaptedOptions(options), signal })
   try {
     const trainer = new Trainer({
       model,

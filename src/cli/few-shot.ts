@@ -1,4 +1,5 @@
 // A classifier from a few labelled texts, in seconds.
+import path from 'node:path'
 import { classesOf } from '../data.ts'
 import { expected, Words } from '../errors.ts'
 import { fewShot, Trainer } from '../training.ts'
@@ -24,7 +25,7 @@ export async function finetuneFewShot(train: string, options: FinetuneOptions, s
   const given = options.labels?.split(',').map((name) => name.trim())
   const labels = classesOf(data.examples, given)
   for (const example of held?.examples ?? []) labels.of(example)
-  const { model, tokenizer, accuracy, warnings } = await fewShot(
+  const { model, tokenizer, accuracy, warnings, saveAdapter } = await fewShot(
     data.examples.map(({ text }) => text),
     data.examples.map((example) => labels.of(example)),
     {
@@ -47,10 +48,14 @@ export async function finetuneFewShot(train: string, options: FinetuneOptions, s
       metrics = plain(await trainer.evaluate(undefined, { signal }))
     }
     await model.savePretrained(options.output, { tokenizer })
+    // The head by itself, a few kB; a tuned trunk would be there twice.
+    const adapter = options.contrastive ? undefined : path.join(options.output, 'adapter')
+    if (adapter) await saveAdapter(adapter)
     const examples = data.examples.length
     if (options.json) {
       const whole = {
         output: options.output,
+        ...(adapter && { adapter }),
         model: model.info().model,
         examples,
         eval_examples: held?.examples.length ?? 0,
@@ -60,7 +65,7 @@ export async function finetuneFewShot(train: string, options: FinetuneOptions, s
       return
     }
     process.stdout.write(
-      `${train}: ${examples} examples of ${labels.names!.join(', ')}, ${(100 * accuracy).toFixed(1)} % of them told right\n${held ? table(metrics) : ''}the model is in ${options.output}\n`,
+      `${train}: ${examples} examples of ${labels.names!.join(', ')}, ${(100 * accuracy).toFixed(1)} % of them told right\n${held ? table(metrics) : ''}the model is in ${options.output}${adapter ? `, its head alone in ${adapter}` : ''}\n`,
     )
   } finally {
     await model.dispose()

@@ -11,6 +11,7 @@ import type { FinetuneOptions } from './finetune.ts'
 import { checkTaskOptions, labelledOptions, splitTask, TASK_NAMES } from './labelled-options.ts'
 import type { PretrainOptions } from './pretrain.ts'
 import {
+  adapterOption,
   corpusOptions,
   fastOptions,
   filesOptions,
@@ -222,7 +223,7 @@ function trainingCommands(command: (name: string, description: string) => Comman
     )
     .option('--submission <folder>', "write predictions of a GLUE task's test files as the leaderboard takes them")
     .option('--batch-size <n>', 'examples that are measured together', wholeFrom(1), 64)
-  jsonOption(fastOptions(evaluate))
+  jsonOption(fastOptions(adapterOption(evaluate)))
   evaluate.action(async (...given: unknown[]) => {
     const { task, files, options } = taskAction<EvaluateOptions>(evaluate, given, ['model', 'file'])
     if (task !== undefined) checkTaskOptions(evaluate, task)

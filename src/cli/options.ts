@@ -44,6 +44,11 @@ export function modelOptions(command: Command): Command {
     .option('--dtype <dtype>', 'what weights are held and computed in: f32, int8, int4 (default: what the checkpoint holds)')
 }
 
+/** For commands that run a model that may have an adapter on it. */
+export function adapterOption(command: Command): Command {
+  return command.option('--adapter <folder>', 'an adapter of the model in the layout of PEFT, such as finetune --adapter lora writes')
+}
+
 /** And with fused multiply-adds, for commands that compute long. */
 export function fastOptions(command: Command): Command {
   return modelOptions(command).option(
@@ -84,6 +89,12 @@ export function loadOptions({ threads, dtype, fast, ...place }: ModelOptions): L
     ...(fast && { precision: 'fast' }),
   }
 }
+
+/** With an adapter on the model. */
+export const adaptedOptions = (options: ModelOptions & { readonly adapter?: string }): LoadOptions => ({
+  ...loadOptions(options),
+  ...(options.adapter !== undefined && { adapter: options.adapter }),
+})
 
 /** A parser of whole numbers of `least` to `most`. */
 export function wholeFrom(least: number, most = Infinity): (value: string) => number {

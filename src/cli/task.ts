@@ -1,6 +1,6 @@
 import { pipeline, type Task } from '../index.node.ts'
 import { batches, type Entry } from './lines.ts'
-import { loadOptions } from './options.ts'
+import { adaptedOptions } from './options.ts'
 import { openSink, TableWriter, type Sink } from './output.ts'
 import { openProgress } from './progress.ts'
 import type { TaskCommand, TaskOptions } from './tasks.ts'
@@ -28,7 +28,7 @@ export async function runTask(
   const open = pipeline as unknown as (task: Task, model: string | undefined, options: object) => Promise<AnyPipeline>
   let pipe: AnyPipeline | undefined
   try {
-    pipe = await open(entry.task, options.model, { ...loadOptions(options), signal, progress_callback: progress.load })
+    pipe = await open(entry.task, options.model, { ...adaptedOptions(options), signal, progress_callback: progress.load })
     const write = table ? tableOf(entry, sink) : jsonLines(sink)
     let done = 0
     const all: Entry[] = []

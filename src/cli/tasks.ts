@@ -2,6 +2,7 @@
 import { Option, type Command } from 'commander'
 import type { Task } from '../index.node.ts'
 import {
+  adapterOption,
   inputOptions,
   jsonOption,
   modelOptions,
@@ -14,6 +15,7 @@ import {
 
 /** What was asked for, by the option's name. */
 export interface TaskOptions extends ModelOptions, InputOptions, OutputOptions {
+  readonly adapter?: string
   readonly [name: string]: unknown
 }
 
@@ -134,7 +136,7 @@ export function taskCommands(command: (name: string, description: string) => Com
     const verb = command(entry.name, entry.description)
     if (entry.first) verb.argument(`<${entry.first[0]}>`, entry.first[1])
     verb.argument('[texts...]', 'the texts; without them, --file or standard input, one text a line')
-    modelOptions(inputOptions(verb))
+    adapterOption(modelOptions(inputOptions(verb)))
     verb.options.find(({ long }) => long === '--model')!.description = 'a folder, npm package, address or hub id, trained for this task'
     for (const option of entry.options) verb.addOption(option)
     outputOption(jsonOption(verb, 'print JSONL on a terminal too (default: a table on a terminal, else JSONL)'))

@@ -2,31 +2,16 @@
 // shape run the same plans, and going from one to another is a slot of their table. Loaded with the first adapter.
 import type { Block, Store } from '../engine/store.ts'
 import { philox } from '../engine/philox.ts'
-import { BertletError, checkOptions, expected, Words } from '../errors.ts'
-import { isObject, parseObject } from '../json.ts'
-import { loadTensors } from '../weights/load.ts'
-import { toHuggingFace } from '../weights/names.ts'
-import { writeSafetensors, type TensorToWrite } from '../weights/safetensors.ts'
-import { isFileBytes, type Source } from '../weights/source.ts'
-import {
-  checkLoraConfig,
-  moduleOf,
-  partsOf,
-  toAdapterJson,
-  type Branch,
-  type CheckedConfig,
-  type LoraConfig,
-  type Parts,
-} from './adapter-config.ts'
-import type { AdapterLayout } from './bert.ts'
-import { headParameters } from './heads.ts'
+import { BertletError, checkOptions, expected } from '../errors.ts'
+import { isFileBytes } from '../weights/source.ts'
+import { checkLoraConfig, moduleOf, type CheckedConfig, type LoraConfig, type Parts } from './adapter-config.ts'
+import { checkWeights, readPlan, streamAdapter } from './adapter-files.ts'
+import { adapterSpec, planAdapter } from './adapter-plan.ts'
+import type { Head } from './heads.ts'
 import { checkSeed, streamOf } from './initialize.ts'
-import { hold, Loaded, place, type PlacedSpec } from './load.ts'
-import { LABEL_OPTIONS, withLabels, type LabelOptions } from './options.ts'
-import { trunkParameters, type ParameterSpec } from './parameters.ts'
-import { openSink, type Target } from './save.ts'
+import { hold, load, Loaded, type PlacedSpec } from './load.ts'
+import { LABEL_OPTIONS, withLabels, type LabelOptions, type LoadOptions } from './options.ts'
 import { openSource, SOURCE_OPTIONS, type ModelSource, type SourceOptions } from './source.ts'
-import { StoreSink } from './store-sink.ts'
 
 export interface AdapterOptions extends SourceOptions, LabelOptions {
   /** What `adapter_names` of a call says for it; `default`, then `default_2` and so on. */
@@ -55,11 +40,6 @@ export interface Adapter {
   ended(): void
 }
 
-const CONFIG = 'adapter_config.json'
-const WEIGHTS = 'adapter_model.safetensors'
-const PYTHON = 'adapter_model.bin'
-/** What PEFT puts before the names of a model's modules. */
-const BEFORE = 'base_model.model.'
 let nextPlace = 1
 
 /** A model on the base of another, with an adapter from a source, or a fresh one of a config. */
@@ -68,26 +48,11 @@ export async function adapt(from: Loaded, what: ModelSource | LoraConfig, option
   const base = from.adapter?.base ?? from
   const seed = checkSeed(options.seed ?? 0)
   const source = isConfig(what) ? undefined : openSource(what as ModelSource, options)
-  const given = source === undefined ? (what as LoraConfig) : await readConfig(source, options.signal)
-  if (source !== undefined) await checkWeights(source, options.signal)
-  const config = checkLoraConfig(given, base.head, source && `${source.name}: ${CONFIG}`)
-  if (source === undefined && config.init_lora_weights !== true && config.init_lora_weights !== 'gaussian')
-    throw expected('init_lora_weights', "true or 'gaussian' for a fresh adapter", config.init_lora_weights)
-  const bert = withLabels(
-    base.config,
-    Object.fromEntries(LABEL_OPTIONS.flatMap((name) => (name in options ? [[name, options[name]]] : []))),
-  )
-  const all = [...trunkParameters(bert, base.trunk), ...headParameters(base.head, bert)]
-  const parts = partsOf(config, all, base.head, bert, source === undefined)
   const before = `adapter${nextPlace++}/`
-  const own = [...place(parts.branches.flatMap(lowRank), before), ...place(parts.copies, before)]
-  const instead = new Map(parts.copies.map(({ name }) => [name, `${before}${name}`]))
-  const shared = base.specs.filter(({ name }) => !instead.has(name))
-  for (const { name, shape } of shared) {
-    const { shape: wanted } = all.find((spec) => spec.name === name)!
-    if (wanted.join() === shape.join()) continue
-    throw expected('num_labels', `${shape[0]}, the base's, as the adapter has no ${moduleOf(name)} of its own`, new Words(`${wanted[0]}`))
-  }
+  const labels = Object.fromEntries(LABEL_OPTIONS.flatMap((name) => (name in options ? [[name, options[name]]] : [])))
+  const plan = source === undefined ? planFresh(base, what as LoraConfig, before, labels) : await readPlan(base, source, before, labels, options.signal) // prettier-ignore
+  if (source !== undefined) await checkWeights(source, options.signal)
+  const { config, bert, head, parts, own, shared, layout } = plan
   nameOf(base, options.adapter_name)
 
   // Nothing is awaited from here to where the base's weights are held: it cannot go away in between.
@@ -98,24 +63,20 @@ export async function adapt(from: Loaded, what: ModelSource | LoraConfig, option
   try {
     hold(engine, shared, base.trunk.dtype, held)
     const reserve = (): void => {
-      const specs = own.map(({ held: name, shape, layout }) => ({
-        name,
-        shape,
-        layout: layout === 'panel' ? ('panel' as const) : ('rows' as const),
-      }))
-      block ??= engine.store.holdTogether(specs, 'an adapter')
+      block ??= engine.store.holdTogether(own.map(adapterSpec), 'an adapter')
     }
-    if (source !== undefined) await stream(source, base, own, parts, reserve, options)
+    if (source !== undefined) await streamAdapter(source, { engine, head }, own, parts, reserve, options)
     else {
       reserve()
       fresh(engine.store, base, own, config, { seed, fan: new Map(parts.branches.map(({ module, k }) => [module, k])) })
     }
-    const layout = layoutOf(parts.branches, config, before, instead)
     // Again: another may have come while this one was read.
     const name = nameOf(base, options.adapter_name)
-    const shape = JSON.stringify([config.lora_dropout, parts.branches, parts.copies.map((spec) => [spec.name, spec.shape])])
+    const { classifier_pooling, classifier_normalize } = bert
+    const copies = parts.copies.map((spec) => [spec.name, spec.shape])
+    const shape = JSON.stringify([config.lora_dropout, parts.branches, copies, classifier_pooling, classifier_normalize])
     const adapter = register({ name, config, parts, base, block: block!, place: before, shape })
-    const { threadsWhy, dtypeWhy, attention, budget, head, poolerPlace } = base
+    const { threadsWhy, dtypeWhy, attention, budget, poolerPlace } = base
     const common = { head, engine, place: base.place, poolerPlace, threadsWhy, dtypeWhy, attention, budget, unexpected: [] }
     const loaded = new Loaded({
       ...common,
@@ -136,38 +97,48 @@ export async function adapt(from: Loaded, what: ModelSource | LoraConfig, option
   }
 }
 
+/** A checkpoint with an adapter on it. What the adapter brings need not be in the checkpoint; all else must. */
+export async function loadAdapted(from: ModelSource, head: Head, { adapter, ...options }: LoadOptions): Promise<Loaded> {
+  const of = (names: readonly string[]) => Object.fromEntries(Object.entries(options).filter(([name]) => names.includes(name)))
+  const rest = Object.fromEntries(Object.entries(options).filter(([name]) => !(LABEL_OPTIONS as readonly string[]).includes(name)))
+  const base = await load(from, head, { ...rest, initialize_missing: true })
+  try {
+    const loaded = await adapt(base, adapter!, of([...LABEL_OPTIONS, ...SOURCE_OPTIONS.filter((name) => !ITS_OWN.includes(name))]))
+    const lacking = loaded.specs.filter(({ name, held }) => base.initialized.includes(name) && !held.startsWith(loaded.adapter!.place))
+    if (lacking.length === 0 || options.initialize_missing) return loaded
+    await loaded.dispose()
+    const names = lacking.slice(0, 8).map(({ name }) => name).join(', ') // prettier-ignore
+    throw new BertletError(
+      'not_found',
+      `${base.name}: expected a checkpoint with ${names}${lacking.length > 8 ? ', ...' : ''}, which the adapter has not either`,
+      'Give the model that the adapter was trained on, or pass initialize_missing: true for fresh values',
+    )
+  } finally {
+    await base.dispose()
+  }
+}
+
+/** Of the checkpoint alone. */
+const ITS_OWN: readonly string[] = ['revision', 'subfolder']
+
 function isConfig(what: ModelSource | LoraConfig): boolean {
   if (what === null || typeof what !== 'object' || what instanceof URL || Symbol.iterator in what || 'open' in what) return false
   return !Object.entries(what).some(([name, value]) => name.includes('.') && isFileBytes(value))
 }
 
-async function readConfig(source: Source, signal: AbortSignal | undefined) {
-  const text = await source.text(CONFIG, { signal })
-  if (text !== undefined) return parseObject(text, `${source.name}: ${CONFIG}`)
-  throw new BertletError(
-    'not_found',
-    `${source.name}: expected a file ${CONFIG}, found none`,
-    `Give the folder of an adapter of Hugging Face PEFT: ${CONFIG} and ${WEIGHTS}`,
-  )
-}
-
-async function checkWeights(source: Source, signal: AbortSignal | undefined): Promise<void> {
-  for (const file of [WEIGHTS, PYTHON]) {
-    const reader = await source.open(file, { signal })
-    await reader?.close()
-    if (reader === undefined) continue
-    if (file === WEIGHTS) return
-    throw new BertletError(
-      'unsupported',
-      `${source.name}: expected ${WEIGHTS}, found only ${file}, which holds Python objects`,
-      `Convert it once: python -c "from peft import AutoPeftModel; AutoPeftModel.from_pretrained('FOLDER').save_pretrained('FOLDER')"`,
-    )
-  }
-  throw new BertletError(
-    'not_found',
-    `${source.name}: expected a weights file ${WEIGHTS}, found none`,
-    `Give the folder of an adapter of Hugging Face PEFT: ${CONFIG} and ${WEIGHTS}`,
-  )
+/**
+ * A fresh adapter. What the base's checkpoint lacked belongs to it: those values are drawn, and stand in no file that it could be put on again. PEFT leaves
+ * that to whoever writes modules_to_save.
+ */
+function planFresh(base: Loaded, given: LoraConfig, before: string, labels: LabelOptions) {
+  const { source, initialized, head } = base
+  const { init_lora_weights, modules_to_save, ...fields } = checkLoraConfig(given, head)
+  if (init_lora_weights !== true && init_lora_weights !== 'gaussian')
+    throw expected('init_lora_weights', "true or 'gaussian' for a fresh adapter", init_lora_weights)
+  const drawn = source === undefined ? [] : initialized.map((name) => name.split('.')[0]!)
+  const config = { ...fields, init_lora_weights, modules_to_save: [...new Set([...modules_to_save!, ...drawn])] }
+  const bert = withLabels(base.config, labels)
+  return { config, bert, ...planAdapter(base, config, bert, before, true) }
 }
 
 function nameOf({ adapters }: Loaded, asked: string | undefined): string {
@@ -185,27 +156,6 @@ function nameOf({ adapters }: Loaded, asked: string | undefined): string {
 
 /** What `adapter_names` has for rows without an adapter. */
 export const BASE_ROWS = '__base__'
-
-const lowRank = ({ module, n, k, r }: Branch): ParameterSpec[] => [
-  { name: `${module}.lora_A.weight`, shape: [r, k], layout: 'panel', init: 'normal', why: WHY },
-  { name: `${module}.lora_B.weight`, shape: [n, r], layout: 'panel', init: 'zeros', why: WHY },
-]
-const WHY = `as ${CONFIG} and the base say`
-
-function layoutOf(
-  branches: readonly Branch[],
-  { lora_dropout: dropout }: CheckedConfig,
-  before: string,
-  instead: ReadonlyMap<string, string>,
-): AdapterLayout {
-  const low = new Map(
-    branches.map(({ module, r, scale }) => {
-      const [a, b] = ['A', 'B'].map((letter) => `${before}${module}.lora_${letter}.weight`) as [string, string]
-      return [module, { a, b, r, scale, dropout }]
-    }),
-  )
-  return { lora: (module) => low.get(module), instead: (name) => instead.get(name) }
-}
 
 /** Adapters of one shape on a base: how many there are, and what their plans are kept under. */
 const shapes = new WeakMap<Loaded, Map<string, { plans: string; users: number }>>()
@@ -264,83 +214,3 @@ function uniform([rows, columns]: readonly [number, number], most: number, seed:
   }
   return values
 }
-
-/** Streams an adapter's file into its weights: everything is checked before any of them is touched. */
-async function stream(
-  source: Source,
-  { engine, head }: Pick<Loaded, 'engine' | 'head'>,
-  own: readonly PlacedSpec[],
-  parts: Parts,
-  reserve: () => void,
-  { signal, progress_callback: progress }: SourceOptions = {},
-): Promise<void> {
-  const { store } = engine
-  const sink = new StoreSink(engine, () => {
-    reserve()
-    return new Map(own.map(({ name, held }) => [name, store.get(held)]))
-  })
-  try {
-    const layers = new Set(parts.branches.map(({ module }) => module))
-    // An adapter of a BertModel fits the trunk of any class, and the other way round.
-    const aliases = ({ name, aliases: others = [] }: ParameterSpec): string[] =>
-      [name, ...others].flatMap((each) =>
-        [toHuggingFace(each, 'bert.'), each].flatMap((full) => [BEFORE + inFile(full, each, layers), BEFORE + full]),
-      )
-    const wanted = own.map((spec) => ({ ...spec, aliases: aliases(spec) }))
-    const fix = `Put the adapter on the model that it was trained on, a ${head.architecture} of these sizes, with the ${CONFIG} that belongs to it`
-    await loadTensors(source, wanted, sink, { signal, progress, file: WEIGHTS, fix })
-  } finally {
-    sink.close()
-  }
-}
-
-/** Puts an adapter's file into a model with such an adapter. */
-export async function readAdapter(source: Source, loaded: Loaded, { parts, place: before }: Adapter): Promise<void> {
-  const own = loaded.specs.filter(({ held }) => held.startsWith(before))
-  await stream(source, loaded, own, parts, () => undefined)
-}
-
-/** A name as PEFT has it: a layer with an adapter holds its bias one level below. */
-const inFile = (full: string, name: string, layers: ReadonlySet<string>): string =>
-  layers.has(moduleOf(name)) && name.endsWith('.bias') ? full.replace(/bias$/, 'base_layer.bias') : full
-
-/** Writes adapter_config.json and adapter_model.safetensors as PEFT does. */
-export async function saveAdapter(loaded: Loaded, { config, parts, base, place: before }: Adapter, to: Target): Promise<void> {
-  const sink = openSink(to)
-  const { engine, head, specs } = loaded
-  const { store } = engine
-  const prefix = head.architecture === 'BertModel' ? '' : 'bert.'
-  const layers = new Set(parts.branches.map(({ module }) => module))
-  const tensors = specs
-    .filter(({ held }) => held.startsWith(before))
-    .flatMap(({ name, held, shape, copies = [], aliases = [] }) => {
-      const tensor = (full: string, from: string): TensorToWrite => ({
-        name: BEFORE + full,
-        dtype: 'F32',
-        shape,
-        data: () => new Uint8Array(store.read(from).buffer),
-      })
-      const written = [...new Set([name, ...copies, ...aliases])].map((each) =>
-        tensor(inFile(toHuggingFace(each, prefix), each, layers), held),
-      )
-      const module = parts.saved.get(name)
-      if (module === undefined || config.bias !== 'all' || !name.endsWith('bias')) return written
-      // PEFT takes every name with `bias` in it, those of its own wrapping too.
-      const rest = toHuggingFace(name, prefix).slice(module.length)
-      const original = base.specs.find((spec) => spec.name === name)!
-      const kept = store.has(original.held) && original.shape.join() === shape.join() ? original.held : held
-      return [
-        ...written,
-        tensor(`${module}.original_module${rest}`, kept),
-        tensor(`${module}.modules_to_save${rest === '.bias' ? '' : '.default'}${rest}`, held),
-      ]
-    })
-  const fields = toAdapterJson({ ...config, base_model_name_or_path: config.base_model_name_or_path ?? base.name }, head)
-  await engine.exclusively(async () => {
-    await sink.write(CONFIG, [new TextEncoder().encode(`${JSON.stringify(sorted(fields), null, 2)}\n`)])
-    await sink.write(WEIGHTS, writeSafetensors(tensors))
-  })
-}
-
-const sorted = (fields: object): object =>
-  Object.fromEntries(Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, value]) => [key, isObject(value) ? sorted(value) : value])) // prettier-ignore

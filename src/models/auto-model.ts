@@ -3,7 +3,7 @@ import * as headed from './bert-for.ts'
 import type { LogitsOutput, PreTrainingOutput, QuestionAnsweringOutput } from './bert-for.ts'
 import { BertModel, type BertModelOutput } from './bert-model.ts'
 import { BertConfig } from './config.ts'
-import { load, readConfig } from './load.ts'
+import { readConfig } from './load.ts'
 import type { Estimate } from './estimate.ts'
 import type { BertPreTrainedModel, ModelClass, PredictionInputs } from './model.ts'
 import type { LoadOptions } from './options.ts'
@@ -47,8 +47,12 @@ export const AutoModel = {
    */
   async fromPretrained(from: ModelSource, options: LoadOptions = {}): Promise<AnyModel> {
     const source = openSource(from, options)
-    const type = modelClass(await readConfig(source, options.signal))
-    return new type(await load(source, type.headFor(options), options))
+    const { adapter, revision: _, subfolder: __, ...beside } = options
+    const { signal } = options
+    // An adapter that brings a head says which.
+    const own = adapter === undefined ? undefined : await openSource(adapter, beside).text('config.json', { signal })
+    const type = modelClass(own === undefined ? await readConfig(source, signal) : BertConfig.parse(own))
+    return (type as unknown as typeof BertModel).fromPretrained(source, options)
   },
 
   /** The Python name of fromPretrained(). */

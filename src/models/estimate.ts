@@ -1,15 +1,18 @@
 import { Engine, resolveThreads, runBytes, SYNC_BYTES } from '../engine/engine.ts'
 import { weightBytes } from '../engine/store.ts'
 import { lower } from '../graph/plan.ts'
+import type { Layout } from '../graph/tensor.ts'
+import { readPlan } from './adapter-files.ts'
+import { adapterSpec } from './adapter-plan.ts'
 import { roundUp } from './batch.ts'
 import { BertConfig } from './config.ts'
 import { headFor, headParameters, type Head } from './heads.ts'
-import { readConfig, trunkLayout } from './load.ts'
+import { place, readConfig, trunkLayout, type PlacedSpec } from './load.ts'
 import { checkLoadOptions, withLabels, type LoadOptions } from './options.ts'
 import { residentLayout, trunkParameters } from './parameters.ts'
 import { resolveDtype } from './quantization.ts'
 import { openSource, type ModelSource } from './source.ts'
-import { headVariant, inferenceGraph } from './variant.ts'
+import { headVariant, inferenceGraph, type Site } from './variant.ts'
 
 /** Bytes, told before anything is loaded. */
 export interface Estimate {
@@ -29,22 +32,32 @@ export async function estimate(from: ModelSource | BertConfig, own: Head, option
   const head = headFor(own, config)
   const { dtype } = resolveDtype(config, asked)
   const trunk = trunkLayout(head, config, dtype)
+  const specs = place([...trunkParameters(config, trunk), ...headParameters(head, config)], '')
+  const plain = { held: specs, adapted: [] as readonly PlacedSpec[], site: { head, config, trunk, place: '', poolerPlace: '' } }
+  const { held, adapted, site } = options.adapter === undefined ? plain : await withAdapter(plain.site, specs, options)
   const engine = await Engine.create(0, precision, dtype)
   try {
     const { base, tile } = engine.store.kernels
     const longest = Math.min(budget, config.max_position_embeddings)
     const sequences = Math.max(1, Math.floor(budget / longest))
     const bound = roundUp({ tokens: budget, sequences, longest, squares: 0, selected: 0 })
-    const variant = headVariant({ head, config, trunk, place: '', poolerPlace: '' }, attention, {})
+    const variant = headVariant(site, attention, {})
     const plan = lower(inferenceGraph(variant), bound, tile, () => 0)
-    const weights = [...trunkParameters(config, trunk), ...headParameters(head, config)].reduce(
-      (sum, spec) => sum + weightBytes({ shape: spec.shape, layout: residentLayout(spec, dtype) }),
-      0,
-    )
+    const sum = (all: readonly { shape: readonly number[]; layout: Layout }[]): number =>
+      all.reduce((bytes, spec) => bytes + weightBytes(spec), 0)
+    const weights = sum(held.map((spec) => ({ shape: spec.shape, layout: residentLayout(spec, dtype) }))) + sum(adapted.map(adapterSpec))
     const arena = runBytes(plan, threads)
     const total = base + SYNC_BYTES + weights + plan.words.byteLength + arena
     return { weights, arena, plan: plan.words.byteLength, total }
   } finally {
     await engine.dispose()
   }
+}
+
+/** What stays of the checkpoint, and what an adapter puts beside it. */
+async function withAdapter(base: Site, specs: readonly PlacedSpec[], options: LoadOptions) {
+  const { adapter, revision: _, subfolder: __, ...beside } = options
+  const source = openSource(adapter!, beside)
+  const { bert, head, own, shared, layout } = await readPlan({ ...base, specs }, source, 'adapter/', options, options.signal)
+  return { held: shared, adapted: own, site: { ...base, head, config: bert, trunk: { ...base.trunk, adapter: layout } } }
 }

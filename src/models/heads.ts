@@ -106,6 +106,7 @@ const SENTENCE_CLASSIFICATION: Head = {
     const read = dropped(config.classifier_normalize ? normalize(g, vectors) : vectors, config, drop)
     return { logits: p.dense('classifier', read, config.num_labels, config.hidden_size) }
   },
+  instead: ({ classifier_pooling: pooling }) => (pooling === undefined ? SEQUENCE_CLASSIFICATION : undefined),
 }
 
 /** One score a choice; the class shapes them [B, C]. */

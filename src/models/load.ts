@@ -310,6 +310,9 @@ function headConfig(trunk: BertConfig, own: BertConfig | undefined, options: Lab
       'Use a head that was trained on such a trunk',
     )
   }
-  const ofHead = Object.fromEntries(HEAD_FIELDS.map((name) => [name, own[name]]))
-  return withLabels(new BertConfig({ ...trunk.toJSON(), ...ofHead }, 'withHead'), options)
+  return withLabels(withHeadOf(trunk, own, 'withHead'), options)
 }
+
+/** A config with what another says of the head. */
+export const withHeadOf = (trunk: BertConfig, own: BertConfig, subject: string): BertConfig =>
+  new BertConfig({ ...trunk.toJSON(), ...Object.fromEntries(HEAD_FIELDS.map((name) => [name, own[name]])) }, subject)

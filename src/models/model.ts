@@ -123,6 +123,8 @@ export abstract class BertPreTrainedModel extends Callable {
   /**
    * Loads a Hugging Face BERT checkpoint.
    *
+   *     const tuned = await BertForSequenceClassification.fromPretrained('base', { adapter: 'folder of an adapter' })
+   *
    * @param from a folder, an installed npm package, a hub id, an address, or files by their names.
    * @throws BertletError naming missing tensors, unless `initialize_missing` is set, and tensors of the wrong shape or dtype.
    */
@@ -131,7 +133,9 @@ export abstract class BertPreTrainedModel extends Callable {
     from: ModelSource,
     options: LoadOptions = {},
   ): Promise<M> {
-    return new this(await load(from, this.headFor(options), options))
+    const head = this.headFor(options)
+    if (options.adapter === undefined) return new this(await load(from, head, options))
+    return new this(await (await seldom()).loadAdapted(from, head, options))
   }
 
   /** The Python name of fromPretrained(). */
@@ -222,7 +226,8 @@ export abstract class BertPreTrainedModel extends Callable {
 
   /**
    * Writes config.json and model.safetensors, and the tokenizer's files if one is given; Hugging Face transformers loads the folder unchanged.
-   * Of a model with an adapter adapter_config.json and adapter_model.safetensors, as PEFT does: its base is not in them.
+   * Of a model with an adapter adapter_config.json and adapter_model.safetensors, as PEFT does: its base is not in them. An adapter that brings the head
+   * has a config.json too, which says what the outputs mean.
    *
    * @param to a folder's path, or an object with write(name, pieces).
    */

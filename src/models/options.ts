@@ -4,7 +4,7 @@ import { defaultBudget } from '../engine/engine.ts'
 import { checkOptions, expected, nearest } from '../errors.ts'
 import { BertConfig, type ProblemType } from './config.ts'
 import { checkSeed } from './initialize.ts'
-import { checkSourceOptions, SOURCE_OPTIONS, type SourceOptions } from './source.ts'
+import { checkSourceOptions, SOURCE_OPTIONS, type ModelSource, type SourceOptions } from './source.ts'
 
 export type AttentionImplementation = 'eager' | 'sdpa'
 
@@ -41,6 +41,8 @@ export interface LabelOptions {
 export interface LoadOptions extends RunOptions, LabelOptions, SourceOptions {
   /** Gives fresh values to what the checkpoint lacks: a new head. Without it a missing tensor is an error. */
   readonly initialize_missing?: boolean
+  /** An adapter to put on what is loaded, in PEFT's layout: a folder, or whatever a model can be loaded from. See withAdapter(). */
+  readonly adapter?: ModelSource
 }
 
 export const RUN_OPTIONS: readonly (keyof RunOptions)[] = [
@@ -54,7 +56,13 @@ export const RUN_OPTIONS: readonly (keyof RunOptions)[] = [
 ]
 export const LABEL_OPTIONS: readonly (keyof LabelOptions)[] = ['num_labels', 'id2label', 'label2id', 'problem_type']
 
-export const LOAD_OPTIONS: readonly (keyof LoadOptions)[] = [...RUN_OPTIONS, ...LABEL_OPTIONS, ...SOURCE_OPTIONS, 'initialize_missing']
+export const LOAD_OPTIONS: readonly (keyof LoadOptions)[] = [
+  ...RUN_OPTIONS,
+  ...LABEL_OPTIONS,
+  ...SOURCE_OPTIONS,
+  'initialize_missing',
+  'adapter',
+]
 
 const DTYPES = { f32: 'f32', fp32: 'f32', int8: 'int8', q8: 'int8', int4: 'int4', q4: 'int4' } as const
 

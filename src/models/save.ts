@@ -6,6 +6,7 @@ import { packedName, scaleName, shapeName } from '../weights/load.ts'
 import { toHuggingFace } from '../weights/names.ts'
 import { writeSafetensors, type TensorToWrite } from '../weights/safetensors.ts'
 import type { Sink } from '../weights/sink.ts'
+import type { BertConfig } from './config.ts'
 import type { Loaded, PlacedSpec } from './load.ts'
 import { WORDS } from './parameters.ts'
 import { quantizationFields, withoutQuantization } from './quantization.ts'
@@ -38,18 +39,23 @@ export async function saveModel(loaded: Loaded, architecture: string, to: Target
   )
   const added = [...smoothing].filter(([name]) => !specs.some((spec) => spec.name === name))
   for (const [name, values] of added) tensors.push(vector(toHuggingFace(name, prefix), values))
-  // `torch_dtype` is the older name: one must not contradict the other.
-  const { torch_dtype: _, ...fields } = withoutQuantization(config.toJSON())
   const int4 = loaded.trunk.dtype === 'int4'
   const integers = (loaded.trunk.dtype ?? 'f32') !== 'f32'
   const smoothed = loaded.trunk.smoothed === true || added.length > 0
   const quantized =
     integers || smoothed ? quantizationFields(modules(loaded, 'panel'), int4 ? modules(loaded, 'panel8') : undefined, smoothed) : {}
-  const text = `${JSON.stringify({ ...fields, architectures: [architecture], dtype: 'float32', ...quantized }, null, 2)}\n`
   await engine.exclusively(async () => {
-    await sink.write('config.json', [new TextEncoder().encode(text)])
+    await sink.write('config.json', [configFile(config, architecture, quantized)])
     await sink.write('model.safetensors', writeSafetensors(tensors))
   })
+}
+
+/** A config.json, with what is to be said of the weights' integers. */
+export function configFile(config: BertConfig, architecture: string, quantized: object = {}): Uint8Array {
+  // `torch_dtype` is the older name: one must not contradict the other.
+  const { torch_dtype: _, ...fields } = withoutQuantization(config.toJSON())
+  const text = JSON.stringify({ ...fields, architectures: [architecture], dtype: 'float32', ...quantized }, null, 2)
+  return new TextEncoder().encode(`${text}\n`)
 }
 
 /** A parameter as a file has it: its values, or integers and their scales. */

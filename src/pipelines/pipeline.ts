@@ -138,7 +138,7 @@ const help = (fits: readonly string[]): string =>
 
 /** A checkpoint of another head is refused before its weights are read. */
 async function checkFits(task: string, { fits }: TaskEntry, source: Source, options: LoadOptions): Promise<void> {
-  if (fits === undefined || options.initialize_missing) return
+  if (fits === undefined || options.initialize_missing || options.adapter !== undefined) return
   const { architectures } = await readConfig(source, options.signal)
   if (architectures.length === 0 || architectures.some((name) => fits.includes(name))) return
   throw expected(`pipeline: ${task}`, `a checkpoint of ${fits.join(' or ')}`, architectures[0], help(fits))

@@ -13,7 +13,7 @@ import { logisticRegression } from './logistic.ts'
 
 export interface FewShotOptions extends Omit<
   LoadOptions,
-  'initialize_missing' | 'add_pooling_layer' | 'label2id' | 'problem_type' | 'seed' | 'num_labels'
+  'initialize_missing' | 'add_pooling_layer' | 'label2id' | 'problem_type' | 'seed' | 'num_labels' | 'adapter'
 > {
   /** A loaded BertModel, or what one is loaded from; all-MiniLM-L6-v2 as for pipeline('feature-extraction') by default. */
   readonly model?: BertModel | ModelSource
@@ -43,10 +43,15 @@ export interface FewShotResult {
   readonly accuracy: number
   /** Writes the head alone, a few kB: `trunk.withHead(BertForSequenceClassification, folder)` takes it. */
   saveHead(to: Target): Promise<void>
+  /**
+   * Writes an adapter in PEFT's layout, which gives the same bits over the model that this one was made of: `fromPretrained(base, { adapter: folder })`,
+   * or `pipeline('text-classification', base, { adapter: folder })`. A few kB; with `contrastive` the tuned trunk is in it, whole.
+   */
+  saveAdapter(to: Target): Promise<void>
 }
 
 const OWN: readonly (keyof FewShotOptions)[] = ['model', 'tokenizer', 'id2label', 'pooling', 'normalize', 'C', 'max_length', 'contrastive']
-const FIXED = ['initialize_missing', 'add_pooling_layer', 'label2id', 'problem_type', 'seed', 'num_labels']
+const FIXED = ['initialize_missing', 'add_pooling_layer', 'label2id', 'problem_type', 'seed', 'num_labels', 'adapter']
 
 export { contrastivePairs } from './contrastive.ts'
 
@@ -73,6 +78,7 @@ export async function fewShot(
   const base = loaded ? given : await BertModel.fromPretrained(source!, { ...pickOf(options, load), add_pooling_layer: false })
   try {
     const { hidden_size: width, max_position_embeddings } = base.config
+    const { name } = base.loaded
     const max_length = options.max_length ?? max_position_embeddings
     const inputs = tokenizer(texts, { padding: true, truncation: true, max_length })
     if (tuning) await tuneByPairs(base, inputs, classes, { ...tuning, pooling }, signal)
@@ -90,6 +96,10 @@ export async function fewShot(
         const { openSink } = await import('../models/seldom.ts')
         const sink = openSink(to)
         for (const [name, bytes] of Object.entries(files)) await sink.write(name, [bytes])
+      },
+      async saveAdapter(to) {
+        const { saveAsAdapter } = await import('../models/seldom.ts')
+        await saveAsAdapter(model.loaded, tuning ? ['embeddings', 'encoder', 'classifier'] : ['classifier'], name, to)
       },
     }
   } finally {

@@ -6,6 +6,8 @@ import type { ByteReader, ReadOptions, Source } from './source.ts'
 
 const WHOLE = 'model.safetensors'
 const INDEX = 'model.safetensors.index.json'
+/** Of an adapter, which is no model. */
+const ADAPTER = 'adapter_model.safetensors'
 const TORCH = ['pytorch_model.bin', 'pytorch_model.bin.index.json']
 /** The index: object, weight_map. */
 const INDEX_DEPTH = 8
@@ -32,7 +34,7 @@ export async function openWeights(
   const index = await source.text(INDEX, options)
   if (index !== undefined) return openShards(source, parseIndex(index), options)
   const files = (await source.list?.(options)) ?? []
-  const candidates = files.filter((file) => file.endsWith('.safetensors'))
+  const candidates = files.filter((file) => file.endsWith('.safetensors') && file !== ADAPTER)
   const only = candidates[0]
   if (only === undefined) throw await noWeights(source, files, options)
   if (candidates.length > 1) {
@@ -130,6 +132,8 @@ async function noWeights(source: Source, files: readonly string[], options: Read
   return new BertletError(
     'not_found',
     `${source.name}: expected a weights file ${WHOLE}, found ${found}`,
-    'Give the folder of a Hugging Face BERT checkpoint: config.json, model.safetensors, and tokenizer.json or vocab.txt',
+    files.includes(ADAPTER)
+      ? 'It holds an adapter: give the model that it was trained on, and this as adapter'
+      : 'Give the folder of a Hugging Face BERT checkpoint: config.json, model.safetensors, and tokenizer.json or vocab.txt',
   )
 }
