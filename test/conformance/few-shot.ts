@@ -1,6 +1,6 @@
 // A classifier from eight texts, made in every way that must not matter, comes to one committed hash.
-import { BertModel, Tokenizer } from '../../src/index.ts'
-import { fewShot, type ContrastiveOptions } from '../../src/training.ts'
+import { BertForSequenceClassification, BertModel, Tokenizer } from '../../src/index.ts'
+import { fewShot, memoryFolder, type ContrastiveOptions } from '../../src/training.ts'
 import { same, type ConformanceCase } from './case.ts'
 
 const WORDS = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'good', 'fine', 'bad', 'poor', 'film', 'book', 'the', 'a', 'was']
@@ -44,7 +44,33 @@ export async function fewShotHash(options: { threads: number; budget?: number },
 
 const WAYS = { '1 thread': { threads: 1 }, '3 threads': { threads: 3 }, 'the calling thread, text by text': { threads: 0, budget: 1 } }
 
-export const FEW_SHOT: readonly ConformanceCase[] = Object.entries(WAYS).flatMap(([name, options]) => [
-  { name: `a frozen trunk, ${name}`, run: async () => same(await fewShotHash(options), FEW_SHOT_HASH, 'hash of the head') },
-  { name: `a tuned trunk, ${name}`, run: async () => same(await fewShotHash(options, CONTRASTIVE), CONTRASTIVE_HASH, 'hash of the head') },
-])
+/** What fewShot saves as an adapter, over the model that it was made of, is the model that it gave. */
+async function adapted(contrastive: boolean): Promise<void> {
+  const tokenizer = Tokenizer.fromFiles({ 'vocab.txt': WORDS.join('\n') })
+  const trunk = new BertModel({ ...SHAPE, vocab_size: WORDS.length }, { threads: 2, seed: 4, add_pooling_layer: false })
+  const folder = memoryFolder()
+  await trunk.savePretrained(folder.sink('base'))
+  const { model, saveAdapter } = await fewShot(TEXTS, LABELS, { model: trunk, tokenizer, ...(contrastive && { contrastive: CONTRASTIVE }) })
+  await saveAdapter(folder.sink('adapter'))
+  const again = await BertForSequenceClassification.fromPretrained(folder.source('base'), { adapter: folder.source('adapter') })
+  const inputs = tokenizer(TEXTS, { padding: true })
+  same((await again(inputs)).logits.tolist(), (await model(inputs)).logits.tolist(), 'logits')
+  same(again.config.id2label, { 0: 'yes', 1: 'no' }, 'labels')
+  for (const each of [again, model, trunk]) await each.dispose()
+}
+
+export const FEW_SHOT: readonly ConformanceCase[] = [
+  { name: 'an adapter of the head over its model', run: () => adapted(false) },
+  { name: 'an adapter of the tuned trunk over its model', run: () => adapted(true) },
+  ...hashes(),
+]
+
+function hashes(): ConformanceCase[] {
+  return Object.entries(WAYS).flatMap(([name, options]) => [
+    { name: `a frozen trunk, ${name}`, run: async () => same(await fewShotHash(options), FEW_SHOT_HASH, 'hash of the head') },
+    {
+      name: `a tuned trunk, ${name}`,
+      run: async () => same(await fewShotHash(options, CONTRASTIVE), CONTRASTIVE_HASH, 'hash of the head'),
+    },
+  ])
+}
