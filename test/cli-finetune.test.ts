@@ -248,9 +248,9 @@ describe('bertlet finetune with little', () => {
       return (JSON.parse(stdout) as { metrics: Record<string, number> }).metrics
     }
     const kind = ['--adapter', 'lora', '--learning-rate', '1e-2', '--num-train-epochs', '8']
-    const { metrics } = JSON.parse((await finetune('alone', '--json', ...kind)).stdout) as { metrics: Record<string, number> }
-    expect((await measured(at('alone'))).loss).toBe(metrics.loss)
-    const { stdout } = await on('classify', 'the cat 3', '--model', at('model'), '--adapter', at('alone'))
+    const { metrics } = JSON.parse((await finetune('adapter-alone', '--json', ...kind)).stdout) as { metrics: Record<string, number> }
+    expect((await measured(at('adapter-alone'))).loss).toBe(metrics.loss)
+    const { stdout } = await on('classify', 'the cat 3', '--model', at('model'), '--adapter', at('adapter-alone'))
     expect(stdout).toContain('"label":"cat"')
 
     const few = await bertlet([
@@ -275,11 +275,11 @@ describe('bertlet finetune with little', () => {
         /expected a BertForSequenceClassification, as rte wants, got "BertModel"/,
       ],
       [
-        ['question-answering', at('model'), at('dev.tsv'), '--adapter', at('alone')],
+        ['question-answering', at('model'), at('dev.tsv'), '--adapter', at('adapter-alone')],
         2,
         /expected a BertForQuestionAnswering, .* got "BertForSeq/,
       ],
-      [[at('alone'), at('dev.tsv')], 1, /It holds an adapter: give the model that it was trained on, and this as adapter/],
+      [[at('adapter-alone'), at('dev.tsv')], 1, /It holds an adapter: give the model that it was trained on, and this as adapter/],
       [[at('model'), at('dev.tsv'), '--adapter', at('nowhere')], 1, /nowhere/],
     ] as const)
       expect(await on('evaluate', ...args)).toMatchObject({ code, stdout: '', stderr: expect.stringMatching(message) as string })
