@@ -1,6 +1,6 @@
 // What a model is loaded from: everything that fromPretrained(), Tokenizer.fromPretrained() and pipeline() take as their first argument.
 import { currentRuntime } from '../engine/engine.ts'
-import { BertletError, Words, checkOptions, expected, show } from '../errors.ts'
+import { BertletError, Words, checkOptions, expected, nearest, show } from '../errors.ts'
 import type { Cache, ResponseCache } from '../weights/cache.ts'
 import { checkHubName, isHubId } from '../weights/hub-id.ts'
 import type { Fetch, Network } from '../weights/http.ts'
@@ -74,7 +74,8 @@ function named(name: string, options: SourceOptions): Source {
       if (/^https?:/i.test(place)) return fromUrl(place, options)
       const source = currentRuntime().source(place)
       if (source !== undefined) return inFolder(source, options)
-      tried.push(`no folder ${JSON.stringify(place)}`)
+      const near = nearest(place, currentRuntime().beside?.(place) ?? [])
+      tried.push(`no folder ${JSON.stringify(place)}${near === undefined ? '' : ` (but ${JSON.stringify(near)})`}`)
     }
     tried.push('no installed npm package of that name')
   }

@@ -72,11 +72,11 @@ export abstract class Pipeline<M extends BertPreTrainedModel = BertPreTrainedMod
   }
 
   /** Most tokens of a row: what was asked for, or what the model takes. */
-  protected limit(max_length?: number | null): number {
+  protected limit(max_length?: number | null, name = 'max_length'): number {
     const most = this.model.config.max_position_embeddings
     const length = max_length ?? Math.min(most, this.tokenizer.model_max_length ?? most)
     if (!Number.isInteger(length) || length < 2 || length > most) {
-      throw expected('max_length', `a whole number from 2 to ${most}, the model's limit`, length)
+      throw expected(name, `a whole number from 2 to ${most}, the model's limit`, length)
     }
     return length
   }
@@ -128,6 +128,11 @@ export function countOf(name: string, value: unknown): number {
   if (value === null) return Infinity
   if (Number.isInteger(value) && (value as number) >= 1) return value as number
   throw expected(name, 'a whole number of 1 or more, or null for all', value)
+}
+
+export function flagOf(name: string, value: unknown): boolean {
+  if (typeof value === 'boolean') return value
+  throw expected(name, 'true or false', value)
 }
 
 export function choose<T extends string>(name: string, value: unknown, known: readonly T[]): T {

@@ -77,13 +77,16 @@ export function group(tokens: readonly TokenEntity[], join: Join): Entity[] {
     else groups.push([token])
   }
   return groups.map((members) => ({
-    entity_group: members[0]!.entity.replace(/^[^-]*-/, ''),
+    entity_group: tagOf(members[0]!.entity),
     score: mean(members.map(({ score }) => score)),
     word: join(members.map(({ word }) => word)),
     start: members[0]!.start,
     end: members.at(-1)!.end,
   }))
 }
+
+/** What a group is called: its label behind the first dash. */
+export const tagOf = (label: string): string => label.replace(/^[^-]*-/, '')
 
 /** Only B- and I- are prefixes; any other label is a tag as a whole. */
 const tag = (label: string): string => label.replace(/^[BI]-/, '')

@@ -4,7 +4,7 @@ import { BertModel } from '../models/bert-model.ts'
 import { Tensor } from '../models/tensor.ts'
 import type { Tokenizer } from '../models/tokenizer.ts'
 import type { Source } from '../weights/source.ts'
-import { choose, isStream, Pipeline, rowAt, textAt, type CallOptions } from './base.ts'
+import { choose, flagOf, isStream, Pipeline, rowAt, textAt, type CallOptions } from './base.ts'
 import type { Job, Work } from './batches.ts'
 import { readSentenceSettings, type SentenceSettings } from './sentence.ts'
 import { checkRanges, pool, PRECISIONS, quantize, rangesOf, unit, type EmbeddingPrecision, type Mode, type Ranges } from './vectors.ts'
@@ -114,7 +114,8 @@ export class FeatureExtractionPipeline extends Pipeline<BertModel> {
       ...['prompt', 'prompt_name', 'max_length'],
     ])
     const { sentence } = this
-    const { normalize = false, truncate_dim: cut, signal } = options
+    const { truncate_dim: cut, signal } = options
+    const normalize = flagOf('normalize', options.normalize ?? false)
     const pooling = choose('pooling', options.pooling ?? 'none', Object.keys(POOLINGS) as Pooling[])
     if (precisionOf(options) !== 'float32' && pooling === 'none')
       throw expected('pooling', 'mean or another that gives a vector a text, with precision', pooling)
@@ -186,7 +187,7 @@ export class FeatureExtractionPipeline extends Pipeline<BertModel> {
 }
 
 const precisionOf = ({ precision, quantize: whole = false }: FeatureExtractionOptions): EmbeddingPrecision =>
-  choose('precision', precision ?? (whole ? 'binary' : 'float32'), PRECISIONS)
+  choose('precision', precision ?? (flagOf('quantize', whole) ? 'binary' : 'float32'), PRECISIONS)
 
 function joined(parts: readonly Float32Array[]): Float32Array {
   if (parts.length === 1) return parts[0]!

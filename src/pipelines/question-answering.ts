@@ -1,7 +1,7 @@
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging -- instances are callable */
 import { expected, Words } from '../errors.ts'
 import { BertForQuestionAnswering, type QuestionAnsweringOutput } from '../models/bert-for.ts'
-import { countOf, Pipeline, rowAt, rowsOf, type CallOptions, type Results } from './base.ts'
+import { countOf, flagOf, Pipeline, rowAt, rowsOf, type CallOptions, type Results } from './base.ts'
 import type { Job } from './batches.ts'
 import { softmax } from './scores.ts'
 
@@ -88,12 +88,8 @@ export class QuestionAnsweringPipeline extends Pipeline<BertForQuestionAnswering
   }
 
   private settings(options: QuestionAnsweringOptions): Settings {
-    const flags = ['handle_impossible_answer', 'align_to_words'] as const
-    this.check(options, ['top_k', 'max_answer_len', 'max_seq_len', 'doc_stride', ...flags])
-    for (const name of flags) {
-      if (options[name] !== undefined && typeof options[name] !== 'boolean') throw expected(name, 'true or false', options[name])
-    }
-    const max_seq_len = this.limit(options.max_seq_len ?? Math.min(this.limit(), 384))
+    this.check(options, ['top_k', 'max_answer_len', 'max_seq_len', 'doc_stride', 'handle_impossible_answer', 'align_to_words'])
+    const max_seq_len = this.limit(options.max_seq_len ?? Math.min(this.limit(), 384), 'max_seq_len')
     const { doc_stride = Math.min(max_seq_len >> 1, 128), max_answer_len = 15, top_k = 1 } = options
     if (!Number.isInteger(doc_stride) || doc_stride < 0 || doc_stride > max_seq_len)
       throw expected('doc_stride', `a whole number from 0 to max_seq_len, ${max_seq_len}`, doc_stride)
@@ -102,8 +98,8 @@ export class QuestionAnsweringPipeline extends Pipeline<BertForQuestionAnswering
       max_answer_len: countOf('max_answer_len', max_answer_len),
       max_seq_len,
       doc_stride,
-      impossible: options.handle_impossible_answer ?? false,
-      align: options.align_to_words ?? true,
+      impossible: flagOf('handle_impossible_answer', options.handle_impossible_answer ?? false),
+      align: flagOf('align_to_words', options.align_to_words ?? true),
     }
   }
 

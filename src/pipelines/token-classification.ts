@@ -1,11 +1,12 @@
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging, @typescript-eslint/no-empty-object-type -- instances are callable */
-import { expected } from '../errors.ts'
+import { expected, nearest } from '../errors.ts'
 import { BertForTokenClassification, type LogitsOutput } from '../models/bert-for.ts'
 import { choose, Pipeline, rowAt, rowsOf, textAt, type Call, type CallOptions, type Results } from './base.ts'
 import type { Job } from './batches.ts'
 import {
   group,
   labelWords,
+  tagOf,
   withoutOverlap,
   STRATEGIES,
   type AggregationStrategy,
@@ -64,8 +65,7 @@ export class TokenClassificationPipeline extends Pipeline<BertForTokenClassifica
     return this.run(inputs, options, () => {
       this.check(options, ['aggregation_strategy', 'ignore_labels', 'stride', 'max_length'])
       const strategy = choose('aggregation_strategy', options.aggregation_strategy ?? 'none', STRATEGIES)
-      const ignored: unknown = options.ignore_labels ?? ['O']
-      if (!Array.isArray(ignored)) throw expected('ignore_labels', 'an array of labels', ignored)
+      const ignored = this.ignored(options.ignore_labels ?? ['O'])
       const max_length = this.limit(options.max_length)
       const room = max_length - 2
       const stride = options.stride ?? Math.min(128, room >> 1)
@@ -85,6 +85,17 @@ export class TokenClassificationPipeline extends Pipeline<BertForTokenClassifica
         },
       }
     })
+  }
+
+  /** Labels, or tags without their prefix; O goes for any model. */
+  private ignored(labels: unknown): readonly string[] {
+    if (!Array.isArray(labels)) throw expected('ignore_labels', 'an array of labels', labels)
+    const own = Object.values(this.model.config.id2label)
+    const known = ['O', ...own, ...own.map(tagOf)]
+    const unknown: unknown = labels.find((label) => !known.includes(label as string))
+    if (unknown === undefined) return labels as string[]
+    const near = typeof unknown === 'string' ? nearest(unknown, known) : undefined
+    throw expected('ignore_labels', `labels of the model, ${own.slice(0, 12).join(', ')}`, unknown, near && `Did you mean ${near}?`)
   }
 
   private windows(text: string, max_length: number, stride: number): WindowsJob {

