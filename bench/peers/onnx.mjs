@@ -1,5 +1,5 @@
-// The same weights as an ONNX model: the graph that PyTorch's exporter makes of BertModel, without the pooler, which exports leave out too;
-// f32, or as onnxruntime's dynamic quantiser leaves it, with a scale for each output channel. Field numbers are those of onnx.proto3.
+// The same weights as an ONNX model: the graph that PyTorch's exporter makes of BertModel (without the pooler, which exports leave out too) or of a
+// head; f32, or as onnxruntime's dynamic quantiser leaves it, with a scale for each output channel. Field numbers are those of onnx.proto3.
 
 const FLOAT = 1
 const INT8 = 3
@@ -94,8 +94,36 @@ function value(field, name, type, dims) {
   return nested(field, [...text(1, name), ...nested(2, nested(1, [...number(1, type), ...nested(2, shape)]))])
 }
 
-/** The buffers of an ONNX file: int64 input_ids, attention_mask, token_type_ids [batch, length] to last_hidden_state [batch, length, hidden]. */
-export function bertOnnx(config, weights, { int8 = false } = {}) {
+/** What heads make of the last hidden state: nodes, whose outputs have the names of transformers. Gives their shapes. */
+const HEADS = {
+  BertModel: (_, { hidden }) => ({ last_hidden_state: ['batch', 'length', hidden] }),
+  BertForSequenceClassification(x, { op, dense, at, labels }) {
+    const pooled = op('Tanh', [dense(at(x, 0, 1), 'pooler.dense')])
+    dense(pooled, 'classifier', 'logits')
+    return { logits: ['batch', labels] }
+  },
+  BertForTokenClassification(x, { dense, labels }) {
+    dense(x, 'classifier', 'logits')
+    return { logits: ['batch', 'length', labels] }
+  },
+  BertForQuestionAnswering(x, { dense, at }) {
+    const both = dense(x, 'qa_outputs')
+    at(both, 0, -1, 'start_logits')
+    at(both, 1, -1, 'end_logits')
+    return { start_logits: ['batch', 'length'], end_logits: ['batch', 'length'] }
+  },
+  BertForMaskedLM(x, { op, dense, gelu, norm, product, weight, vocabulary }) {
+    const transformed = norm(gelu(dense(x, 'cls.predictions.transform.dense')), 'cls.predictions.transform.LayerNorm')
+    op('Add', [product(transformed, 'embeddings.word_embeddings.weight'), weight('cls.predictions.bias')], {}, 'logits')
+    return { logits: ['batch', 'length', vocabulary] }
+  },
+}
+
+/**
+ * The buffers of an ONNX file: int64 input_ids, attention_mask, token_type_ids [batch, length] to last_hidden_state [batch, length, hidden], or to what
+ * a head has for it: an architecture's name, whose tensors are among the weights. hidden_act is gelu.
+ */
+export function bertOnnx(config, weights, { int8 = false, head = 'BertModel' } = {}) {
   const graph = new Graph()
   const { hidden_size: hidden, num_attention_heads: heads, num_hidden_layers: layers } = config
   const op = (type, inputs, attributes, output) => graph.node(type, inputs, attributes, output)
@@ -115,7 +143,14 @@ export function bertOnnx(config, weights, { int8 = false } = {}) {
     const sums = op('Cast', [op('MatMulInteger', [rows, columns, `${rows}_2`, zero])], { to: FLOAT })
     return op('Mul', [sums, op('Mul', [`${rows}_1`, graph.constant(`${name}_T_scale`, [out], scales)])])
   }
-  const dense = (x, name) => op('Add', [product(x, `${name}.weight`), weight(`${name}.bias`)])
+  const dense = (x, name, output) => op('Add', [product(x, `${name}.weight`), weight(`${name}.bias`)], {}, output)
+  const gelu = (x) => {
+    const erf = op('Add', [op('Erf', [op('Div', [x, graph.scalar(Math.SQRT2)])]), graph.scalar(1)])
+    return op('Mul', [op('Mul', [x, erf]), graph.scalar(0.5)])
+  }
+  /** One slice of an axis, which is gone then. */
+  const at = (x, index, axis, output) =>
+    op('Gather', [x, graph.constant(`int_${index}`, [], BigInt64Array.of(BigInt(index)))], { axis }, output)
   const norm = (x, name, output) =>
     op(
       'LayerNormalization',
@@ -151,24 +186,20 @@ export function bertOnnx(config, weights, { int8 = false } = {}) {
     const context = op('MatMul', [op('Softmax', [op('Add', [scores, bias])], { axis: -1 }), values])
     const merged = op('Reshape', [op('Transpose', [context], { perm: [0, 2, 1, 3] }), graph.ints(0, 0, hidden)])
     x = norm(op('Add', [dense(merged, `${layer}.attention.output.dense`), x]), `${layer}.attention.output.LayerNorm`)
-    const inner = dense(x, `${layer}.intermediate.dense`)
-    const erf = op('Add', [op('Erf', [op('Div', [inner, graph.scalar(Math.SQRT2)])]), graph.scalar(1)])
-    const gelu = op('Mul', [op('Mul', [inner, erf]), graph.scalar(0.5)])
-    x = norm(
-      op('Add', [dense(gelu, `${layer}.output.dense`), x]),
-      `${layer}.output.LayerNorm`,
-      l === layers - 1 ? 'last_hidden_state' : undefined,
-    )
+    const inner = gelu(dense(x, `${layer}.intermediate.dense`))
+    const last = l === layers - 1 && head === 'BertModel'
+    x = norm(op('Add', [dense(inner, `${layer}.output.dense`), x]), `${layer}.output.LayerNorm`, last ? 'last_hidden_state' : undefined)
   }
+  const labels = weights.get('classifier.bias')?.shape[0]
+  const outputs = HEADS[head](x, { op, dense, gelu, norm, product, weight, at, hidden, labels, vocabulary: config.vocab_size })
 
-  const dims = ['batch', 'length']
-  const inputs = ['input_ids', 'attention_mask', 'token_type_ids'].flatMap((name) => value(11, name, INT64, dims))
+  const inputs = ['input_ids', 'attention_mask', 'token_type_ids'].flatMap((name) => value(11, name, INT64, ['batch', 'length']))
   const body = [
     ...graph.nodes.flat(),
     ...text(2, 'bert'),
     ...[...graph.constants.values()].flat(),
     ...inputs,
-    ...value(12, x, FLOAT, [...dims, hidden]),
+    ...Object.entries(outputs).flatMap(([name, dims]) => value(12, name, FLOAT, dims)),
   ]
   return [...number(1, 8), ...nested(7, body), ...nested(8, [...text(1, ''), ...number(2, 17)])]
 }

@@ -1,7 +1,6 @@
 // One side of one row of peers.mjs, in a process of its own: node side.mjs JSON; prints JSON. Loading the model and warming up are not timed.
-import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
-import Module, { createRequire } from 'node:module'
 import path from 'node:path'
+import { assertWasm, folderFor, onWasm } from '../peers/on-wasm.mjs'
 import { readCranfield } from './cranfield.mjs'
 
 const cell = JSON.parse(process.argv[2])
@@ -24,26 +23,8 @@ const sides = {
     }
   },
   async transformers({ folder, int8, threads, package: model }) {
-    // In Node transformers.js requires its native back end: this gives it the one of wasm, which has the same interface.
-    const require = createRequire(path.join(import.meta.dirname, '../peers/package.json'))
-    const resolve = Module._resolveFilename
-    const web = require.resolve('onnxruntime-web')
-    Module._resolveFilename = (name, ...rest) => (name === 'onnxruntime-node' ? web : resolve(name, ...rest))
-    const { env, pipeline } = require('@huggingface/transformers')
-    // The binary beside it, not a server's.
-    Object.assign(require(web).env.wasm, { numThreads: threads, wasmPaths: undefined })
-    const place = path.join(folder, 'cranfield')
-    await mkdir(path.join(place, 'onnx'), { recursive: true })
-    await copyFile(path.join(folder, 'config.json'), path.join(place, 'config.json'))
-    await copyFile(
-      path.join(folder, int8 ? 'model_int8.onnx' : 'model.onnx'),
-      path.join(place, int8 ? 'onnx/model_int8.onnx' : 'onnx/model.onnx'),
-    )
-    const tokenizer = JSON.parse(await readFile(path.join(model, 'tokenizer.json'), 'utf8'))
-    await writeFile(path.join(place, 'tokenizer.json'), JSON.stringify({ ...tokenizer, truncation: null, padding: null }))
-    const config = { tokenizer_class: 'BertTokenizer', model_max_length: 512, do_lower_case: true, pad_token: '[PAD]' }
-    await writeFile(path.join(place, 'tokenizer_config.json'), JSON.stringify(config))
-    env.allowRemoteModels = false
+    const { env, pipeline } = onWasm(threads)
+    await folderFor('cranfield', { folder, model, onnx: int8 ? 'model_int8.onnx' : 'model.onnx' })
     env.localModelPath = `${folder}${path.sep}`
     const embed = await pipeline('feature-extraction', 'cranfield', { dtype: int8 ? 'int8' : 'fp32', device: 'cpu' })
     return async (texts) => {
@@ -68,8 +49,7 @@ const { passages } = await run(async () => {
 })
 const ms = performance.now() - start
 const { user, system } = process.cpuUsage(before)
-const native = process.report.getReport().sharedObjects.filter((file) => /onnxruntime/.test(file))
-if (native.length > 0) throw new Error(`expected wasm, got ${native}`)
+if (cell.side === 'transformers') assertWasm()
 const { first, vectors } = await run(async () => [some[0]])
 process.stdout.write(`${JSON.stringify({ ms, cpu: (user + system) / 1000, passages, vector: vectors ? [...vectors] : first })}\n`, () =>
   process.exit(0),

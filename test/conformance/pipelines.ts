@@ -62,21 +62,21 @@ export async function tinySource(
 }
 
 /** Equal, but for numbers that a float32 softmax may have off in its last digits. */
-function alike(got: unknown, want: unknown, what: string): void {
+export function alike(got: unknown, want: unknown, what: string, eps = 2e-5): void {
   if (typeof want === 'number' && !Number.isInteger(want)) {
-    if (!(Math.abs((got as number) - want) <= 2e-5 * Math.max(1, Math.abs(want))))
+    if (!(Math.abs((got as number) - want) <= eps * Math.max(1, Math.abs(want))))
       throw new ConformanceError(`${what}: expected ${want}, got ${String(got)}`)
   } else if (Array.isArray(want)) {
     same([Array.isArray(got), (got as unknown[])?.length], [true, want.length], `${what}: length of ${JSON.stringify(got)}`)
-    want.forEach((item, i) => alike((got as unknown[])[i], item, `${what}[${i}]`))
+    want.forEach((item, i) => alike((got as unknown[])[i], item, `${what}[${i}]`, eps))
   } else if (typeof want === 'object' && want !== null) {
     same(Object.keys(got as object).sort(), Object.keys(want).sort(), `${what}: keys`)
-    for (const [key, item] of Object.entries(want)) alike((got as Record<string, unknown>)[key], item, `${what}.${key}`)
+    for (const [key, item] of Object.entries(want)) alike((got as Record<string, unknown>)[key], item, `${what}.${key}`, eps)
   } else same(got, want, what)
 }
 
 /** Tensors as the golden files have them. */
-const plain = (value: unknown): unknown => (value instanceof Tensor ? { dims: value.dims, data: [...value.data] } : value)
+export const plain = (value: unknown): unknown => (value instanceof Tensor ? { dims: value.dims, data: [...value.data] } : value)
 
 function parity(task: Task, file = 'golden.json'): ConformanceCase {
   const run = async (files: Files): Promise<void> => {
