@@ -341,16 +341,6 @@ describe('bertlet info and doctor', () => {
   })
 })
 
-describe("the README's examples", () => {
-  it('print what it says', async () => {
-    const readme = await readFile(path.join(ROOT, 'README.md'), 'utf8')
-    const embedded = (await bertlet(['embed', 'a text', 'another', '--json'])).stdout.split(',').slice(0, 3).join(',')
-    expect(readme).toContain(`\`bertlet embed "a text" "another" --json\` | a line of JSON a text: \`${embedded},...]}\``)
-    const decoded = (await bertlet(['tokenize', '--decode', '101', '19204', '4697', '102'])).stdout.trim()
-    expect(readme).toContain(`\`bertlet tokenize --decode 101 19204 4697 102\` | the text of ids: \`${decoded}\``)
-  })
-})
-
 describe('the pieces', () => {
   it('the probe of instructions tells what an engine knows from what it does not', () => {
     expect(validates([0x41, 0, 0xfd, 15])).toBe(true) // i8x16.splat

@@ -19,6 +19,7 @@ import {
   type GlueTask,
 } from '../src/data.ts'
 import { Tensor, Tokenizer } from '../src/index.node.ts'
+import { GLUE_FILES, row } from './support/glue-files.ts'
 import { vocabulary } from './support/models.ts'
 
 /** Bytes in pieces of `size`, through characters. */
@@ -154,119 +155,8 @@ describe('classes', () => {
 })
 
 describe('GLUE', () => {
-  const row = (...cells: string[]): string => `${cells.join('\t')}\n`
-  const pairId = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']
-  /** Files in the layout of the archives: with quotes that are text, and white space at the end. */
-  const FILES: Record<GlueTask, { train: string; test: string; wanted: unknown[][]; prediction: string }> = {
-    cola: {
-      train: row('gj04', '1', '', 'Our "friends.') + row('gj04', '0', '*', 'They is.'),
-      test: row('index', 'sentence') + row('0', 'A test.'),
-      wanted: [
-        ['Our "friends.', 1],
-        ['They is.', 0],
-      ],
-      prediction: '1',
-    },
-    sst2: {
-      train: row('sentence', 'label') + row('a fine film ', '1') + row('dull ', '0'),
-      test: row('index', 'sentence') + row('0', 'A test.'),
-      wanted: [
-        ['a fine film ', 1],
-        ['dull ', 0],
-      ],
-      prediction: '1',
-    },
-    mrpc: {
-      train: `\ufeff${row('Quality', '#1 ID', '#2 ID', '#1 String', '#2 String')}${row('1', '7', '8', 'A " b.', 'C d.')}${row('0', '7', '9', 'E', 'F')}`,
-      test: row('index', '#1 ID', '#2 ID', '#1 String', '#2 String') + row('0', '1', '2', 'A test.', 'B'),
-      wanted: [
-        ['A " b.', 'C d.', 1],
-        ['E', 'F', 0],
-      ],
-      prediction: '1',
-    },
-    stsb: {
-      train:
-        row('index', 'genre', 'filename', 'year', 'old_index', 'source1', 'source2', 'sentence1', 'sentence2', 'score') +
-        row('0', ...pairId.slice(0, 6), 'A', 'B', '3.800'),
-      test:
-        row('index', 'genre', 'filename', 'year', 'old_index', 'source1', 'source2', 'sentence1', 'sentence2') +
-        row('0', ...pairId.slice(0, 6), 'A test.', 'B'),
-      wanted: [['A', 'B', 3.8]],
-      prediction: '5.000',
-    },
-    qqp: {
-      train:
-        row('id', 'qid1', 'qid2', 'question1', 'question2', 'is_duplicate') +
-        row('1', '2', '3', 'A?', 'B?', '1') +
-        row('4', '5') +
-        row('1', '2', '3', 'C?', 'D?', '0'),
-      test: row('id', 'question1', 'question2') + row('0', 'A test.', 'B'),
-      wanted: [
-        ['A?', 'B?', 1],
-        ['C?', 'D?', 0],
-      ],
-      prediction: '1',
-    },
-    mnli: {
-      train:
-        row(
-          'index',
-          'promptID',
-          'pairID',
-          'genre',
-          'sentence1_binary_parse',
-          'sentence2_binary_parse',
-          'sentence1_parse',
-          'sentence2_parse',
-          'sentence1',
-          'sentence2',
-          'label1',
-          'gold_label',
-        ) +
-        row(...pairId, 'A', 'B', 'neutral', 'contradiction') +
-        row(...pairId, 'C', 'D', 'neutral', 'entailment'),
-      test:
-        row(
-          'index',
-          'promptID',
-          'pairID',
-          'genre',
-          'sentence1_binary_parse',
-          'sentence2_binary_parse',
-          'sentence1_parse',
-          'sentence2_parse',
-          'sentence1',
-          'sentence2',
-        ) + row(...pairId, 'A test.', 'B'),
-      wanted: [
-        ['A', 'B', 2],
-        ['C', 'D', 0],
-      ],
-      prediction: 'neutral',
-    },
-    qnli: {
-      train: row('index', 'question', 'sentence', 'label') + row('0', 'A?', 'B.', 'not_entailment'),
-      test: row('index', 'question', 'sentence') + row('0', 'A test.', 'B'),
-      wanted: [['A?', 'B.', 1]],
-      prediction: 'not_entailment',
-    },
-    rte: {
-      train: row('index', 'sentence1', 'sentence2', 'label') + row('0', 'A', 'B', 'entailment'),
-      test: row('index', 'sentence1', 'sentence2') + row('0', 'A test.', 'B'),
-      wanted: [['A', 'B', 0]],
-      prediction: 'not_entailment',
-    },
-    wnli: {
-      train: row('index', 'sentence1', 'sentence2', 'label') + row('0', 'A', 'B', '1'),
-      test: row('index', 'sentence1', 'sentence2') + row('0', 'A test.', 'B'),
-      wanted: [['A', 'B', 1]],
-      prediction: '1',
-    },
-  }
-
   it.each(GLUE_TASKS)('%s: columns, labels, and what is handed in', async (task) => {
-    const { train, test, wanted, prediction } = FILES[task]
+    const { train, test, wanted, prediction } = GLUE_FILES[task]
     const labels = glueLabels(task)
     const examples = await readGlue(task, inPieces(train, 7), GLUE[task].train)
     expect(examples.map((each) => [each.text, ...(each.pair === undefined ? [] : [each.pair]), labels.of(each)])).toEqual(wanted)
