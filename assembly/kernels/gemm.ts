@@ -200,8 +200,26 @@ export function exchange(
 // @ts-ignore: decorator
 @inline
 function tiles(a: usize, lda: usize, rows: i32, panel: usize, kc: i32, c: usize, ldc: usize, fresh: bool): void {
+  if (rows == 1) return oneRow(a, panel, kc, c, fresh)
   const done = useHigh ? highTiles(a, lda, rows, panel, kc, c, ldc, fresh) : 0
   if (done < rows) lowTiles(a, lda, done, rows, panel, kc, c, ldc, fresh)
+}
+
+/** A row alone, such as a query over an index: a tile would compute it four times. What it takes is the time to read the panel. */
+function oneRow(a: usize, b: usize, kc: i32, c: usize, fresh: bool): void {
+  let x0 = f32x4.splat(0)
+  let x1 = x0
+  if (!fresh) {
+    x0 = v128.load(c)
+    x1 = v128.load(c, 16)
+  }
+  for (const end = b + ((<usize>kc) << 5); b < end; a += 4, b += 32) {
+    const s = v128.load32_splat(a)
+    x0 = fma(s, v128.load(b), x0)
+    x1 = fma(s, v128.load(b, 16), x1)
+  }
+  v128.store(c, x0)
+  v128.store(c, x1, 16)
 }
 
 // Functions of their own, called from several places so that neither is inlined: engines spill in a function that has both.
