@@ -85,7 +85,7 @@ process.exit(0)\n`,
 describe('command lines', () => {
   it.each(named(commands.filter((command) => command.run)))('%s', async (_, command) => {
     const printed = await runCommand(command, folder)
-    if (command.prints !== undefined && !prints(printed, command.prints)) expect(printed).toBe(command.prints)
+    if (command.prints !== undefined && !prints(printed, command.prints)) expect(printed.slice(0, 1000)).toBe(command.prints)
   })
 
   it.each(named(commands.filter((command) => !command.run)))('%s, in a sentence', (_, command) => checkCommand(command.text))
