@@ -18,7 +18,6 @@ const TAGS = labels('O', 'B-PER', 'I-PER', 'B-LOC', 'I-LOC')
 const CHECKPOINTS: Readonly<Record<string, readonly [string, readonly HeadTensors[], Readonly<Record<number, string>>?]>> = {
   folder: ['BertForTokenClassification', ['classifier', 'cls'], TAGS],
   'folder of a head': ['BertForTokenClassification', ['classifier'], TAGS],
-  model: ['BertModel', []],
   'my-bert': ['BertForPreTraining', ['cls']],
   'bert-base': ['BertForPreTraining', ['cls']],
   'bert-base-uncased': ['BertForPreTraining', ['cls']],
@@ -126,6 +125,7 @@ export async function snippetFolder(folder: string): Promise<void> {
   await mkdir(path.join(modules, 'bertlet'), { recursive: true })
   await cp(path.join(ROOT, 'package.json'), path.join(modules, 'bertlet/package.json'))
   await cp(path.join(ROOT, 'dist'), path.join(modules, 'bertlet/dist'), { recursive: true, filter: (file) => !/\.(map|d\.ts)$/.test(file) })
+  await symlink(MINILM, path.join(folder, 'model'))
   for (const name of ['ai', '@ai-sdk', '@langchain']) await symlink(path.join(INTEGRATIONS, name), path.join(modules, name))
   await symlink(path.join(ROOT, 'node_modules/@lat.md'), path.join(modules, '@lat.md'))
   await write(folder, { 'bin/bertlet': `#!/bin/sh\nexec '${process.execPath}' '${BIN}' "$@"\n` })
