@@ -51,6 +51,7 @@ export const enum Status {
   Done = 0,
   Aborted = 1,
   BadRecord = 2, // an op code that this build does not know
+  Paused = 3, // the record has more units than were asked for
 }
 
 /** What one record does. Operands are listed in order; dims in brackets; `?` may be absent. f32 unless said. */

@@ -1,7 +1,7 @@
 // The one entry: walks the records of a plan. All ranks walk the same ones and meet after each.
 import { Op, Plan, Status } from './abi'
 import { enterPlan } from './record'
-import { barrier, enterTeam } from './threads'
+import { barrier, enterAlone, enterTeam, isPaused } from './threads'
 import { attention } from './kernels/attention'
 import { attentionGrad } from './kernels/attention-grad'
 import { bmm } from './kernels/bmm'
@@ -36,6 +36,15 @@ export function run(plan: usize, first: i32, last: i32, sync: usize, rank: i32, 
     if (!barrier()) return Status.Aborted
   }
   return Status.Done
+}
+
+/** Units from..to-1 of one record's work, by one rank; Status.Paused where there are more. A record that is cut so gives the same bits. */
+export function runUnits(plan: usize, record: i32, from: i32, to: i32): i32 {
+  enterPlan(plan, 0)
+  enterAlone(from, to)
+  const r = plan + ((<usize>(Plan.Slots + record * Plan.Words)) << 2)
+  if (!dispatch(load<i32>(r, Plan.Op << 2), r)) return Status.BadRecord
+  return isPaused() ? Status.Paused : Status.Done
 }
 
 function dispatch(op: i32, r: usize): bool {

@@ -9,18 +9,38 @@ let sync: usize = 0
 let ranks: i32 = 1
 let generation: i32 = 0
 let alone: i32 = 0 // the work counter when there is one rank
+let end: i32 = i32.MAX_VALUE // where it pauses
+let paused: bool = false
 
 export function enterTeam(at: usize, size: i32): void {
   sync = at
   ranks = size
   alone = 0
+  end = i32.MAX_VALUE
   generation = atomic.load<i32>(at, Sync.Generation << 2)
+}
+
+/** One rank, that does units from..to-1 of a record's work. */
+export function enterAlone(from: i32, to: i32): void {
+  ranks = 1
+  alone = from
+  end = to
+  paused = false
+}
+
+/** Whether a kernel has asked for units behind those of enterAlone(). */
+export function isPaused(): bool {
+  return paused
 }
 
 /** The next unit of the current record's work: every number goes to one rank, in ascending order. */
 @inline
 export function next(): i32 {
-  if (ranks == 1) return alone++
+  if (ranks == 1) {
+    if (alone < end) return alone++
+    paused = true
+    return i32.MAX_VALUE
+  }
   return atomic.add<i32>(sync, 1, Sync.Counter << 2)
 }
 

@@ -58,6 +58,7 @@ export type {
 } from './pipelines/zero-shot-classification.ts'
 export type { FeatureExtractionOptions, FeatureExtractionPipeline, Pooling } from './pipelines/feature-extraction.ts'
 export type { Sink } from './weights/sink.ts'
+export type { DirectoryHandle } from './weights/handle.ts'
 export type { ResponseCache } from './weights/cache.ts'
 export type { Fetch } from './weights/http.ts'
 export type { ProgressEvent } from './weights/progress.ts'

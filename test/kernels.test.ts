@@ -67,6 +67,27 @@ describe('simd on threads', () => {
   }
 })
 
+describe('simd in pieces', () => {
+  let runner: KernelRunner
+  beforeAll(async () => void (runner = await KernelRunner.create(wasm('simd'))))
+  for (const [op, tests] of groups) {
+    it(`${RECORDS[op]!.name}: the same bits by 1 and by 3 units at a time`, async () => {
+      let most = 0
+      for (const test of tests) {
+        const whole = await runner.run(test)
+        for (const units of [1, 3]) {
+          const cut = await runner.run(test, 1, units)
+          most = Math.max(most, runner.pieces)
+          expect(cut.errors, test.name).toEqual([])
+          expect(cut.operands, test.name).toEqual(whole.operands)
+        }
+      }
+      // A sum is one unit: its terms are added in their order.
+      expect(most).toBeGreaterThan(op === Op.Sum ? 0 : 1)
+    })
+  }
+})
+
 await describeNodes('builds with relaxed SIMD, under Node 24', (nodes) => {
   const node = nodes.find(({ name }) => name === 'node24')!
   for (const target of ['dot', 'fast', 'simd']) {

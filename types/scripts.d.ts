@@ -19,3 +19,7 @@ declare module '*/code.mjs' {
 declare module '*/names.mjs' {
   export function namedSentences(text: string): { words: string[]; tags: string[] }[][]
 }
+
+declare module '*/models.mjs' {
+  export function prepare(model: string, folder: string, sentence: (text: string) => void): Promise<void>
+}

@@ -6,6 +6,8 @@ import type { Tile } from '../graph/plan.ts'
 export interface Kernels {
   /** Runs records first..last-1 of a plan as one of `ranks`; returns a Status. */
   run(plan: number, first: number, last: number, sync: number, rank: number, ranks: number): number
+  /** Units from..to-1 of one record's work, by one rank; Status.Paused where there are more. */
+  runUnits(plan: number, record: number, from: number, to: number): number
   /** Converts rows of a file into a resident weight. */
   packRows(source: number, type: number, target: number, row0: number, rows: number, k: number, mode: number): void
   /** The inverse, to f32 rows. */
@@ -102,10 +104,23 @@ function kernelsOf(exports: WebAssembly.Exports): Kernels {
     const value = exports[name] as number | WebAssembly.Global
     return Number(typeof value === 'object' ? value.value : value)
   }
-  const { run, packRows, unpackRows, quantizeRows, dequantizeRows, quantizeRows4, totals, fillNormal, selfTest, useTile, tryTile } =
-    exports as unknown as Kernels
+  const {
+    run,
+    runUnits,
+    packRows,
+    unpackRows,
+    quantizeRows,
+    dequantizeRows,
+    quantizeRows4,
+    totals,
+    fillNormal,
+    selfTest,
+    useTile,
+    tryTile,
+  } = exports as unknown as Kernels
   return {
     run,
+    runUnits,
     packRows,
     unpackRows,
     quantizeRows,

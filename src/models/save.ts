@@ -5,19 +5,24 @@ import { SPAN } from '../graph/tensor.ts'
 import { packedName, scaleName, shapeName } from '../weights/load.ts'
 import { toHuggingFace } from '../weights/names.ts'
 import { writeSafetensors, type TensorToWrite } from '../weights/safetensors.ts'
+import { handleSink, type DirectoryHandle } from '../weights/handle.ts'
 import type { Sink } from '../weights/sink.ts'
 import type { BertConfig } from './config.ts'
 import type { Loaded, PlacedSpec } from './load.ts'
 import { WORDS } from './parameters.ts'
 import { quantizationFields, withoutQuantization } from './quantization.ts'
+import { isDirectoryHandle } from './source.ts'
 
-/** A folder's path, or whatever takes files. */
-export type Target = string | Sink
+/** A folder's path, a page's directory handle (OPFS), or whatever takes files. */
+export type Target = string | DirectoryHandle | Sink
 
-export function openSink(to: Target): Sink {
+export function openSink(to: Target, subject = 'savePretrained'): Sink {
   if (typeof to === 'string' && to !== '') return currentRuntime().sink(to)
-  if (typeof to === 'object' && to !== null && typeof to.write === 'function') return to
-  throw expected('savePretrained', 'the path of a folder, or an object with write(name, pieces)', to)
+  if (typeof to === 'object' && to !== null) {
+    if (isDirectoryHandle(to)) return handleSink(to)
+    if (typeof to.write === 'function') return to
+  }
+  throw expected(subject, 'the path of a folder, or an object with write(name, pieces)', to)
 }
 
 /** What the columns of matrices are multiplied by before they become integers, and the vectors beside them, by parameters' names. */

@@ -3,13 +3,17 @@ import { currentRuntime } from '../engine/engine.ts'
 import { BertletError, Words, checkOptions, expected, nearest, show } from '../errors.ts'
 import type { Cache, ResponseCache } from '../weights/cache.ts'
 import { checkHubName, isHubId } from '../weights/hub-id.ts'
+import type { DirectoryHandle } from '../weights/handle.ts'
 import type { Fetch, Network } from '../weights/http.ts'
 import type { ProgressEvent } from '../weights/progress.ts'
 import { fileListSource, isFileBytes, laterSource, memorySource, type FileBytes, type Source } from '../weights/source.ts'
 import { env } from './env.ts'
 
-/** A name (folder, npm package, address, hub id), files in memory by their names, the files of a folder picker, or a place of one's own. */
-export type ModelSource = string | URL | Source | Readonly<Record<string, FileBytes>> | Iterable<Blob>
+/**
+ * A name (folder, npm package, address, hub id), files in memory by their names, the files of a folder picker, a page's directory handle (OPFS), or a place
+ * of one's own.
+ */
+export type ModelSource = string | URL | Source | DirectoryHandle | Readonly<Record<string, FileBytes>> | Iterable<Blob>
 
 export interface SourceOptions {
   /** Branch, tag or commit of a hub id; `main` by default. */
@@ -48,11 +52,18 @@ export function openSource(from: ModelSource, options: SourceOptions = {}): Sour
   if (typeof from === 'string' || from instanceof URL) return named(String(from), options)
   if (typeof from === 'object' && from !== null) {
     if (typeof (from as Source).open === 'function') return from as Source
+    if (isDirectoryHandle(from)) return inFolder(fromHandle(from), options)
     if (Symbol.iterator in from && !ArrayBuffer.isView(from)) return inFolder(fileListSource(from), options)
     if (!isFileBytes(from)) return inFolder(fromObject(from as Readonly<Record<string, unknown>>), options)
   }
   throw expected('model', 'a folder, npm package, address, hub id, files by name, or a source', from)
 }
+
+export const isDirectoryHandle = (from: object): from is DirectoryHandle =>
+  (from as Partial<DirectoryHandle>).kind === 'directory' && typeof (from as Partial<DirectoryHandle>).getFileHandle === 'function'
+
+const fromHandle = (folder: DirectoryHandle): Source =>
+  laterSource(folder.name || 'files', async () => (await import('../weights/handle.ts')).handleSource(folder))
 
 function fromObject(files: Readonly<Record<string, unknown>>): Source {
   for (const [name, bytes] of Object.entries(files)) {

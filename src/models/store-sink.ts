@@ -1,5 +1,6 @@
 import { FileType } from '../../assembly/abi.ts'
-import type { Engine } from '../engine/engine.ts'
+import { SLICE } from '../engine/caller.ts'
+import { currentRuntime, type Engine } from '../engine/engine.ts'
 import type { Weight } from '../engine/store.ts'
 import { expected } from '../errors.ts'
 import { scaleName, type RowDtype, type WeightSink } from '../weights/load.ts'
@@ -10,6 +11,7 @@ export class StoreSink implements WeightSink {
   /** Behind the window: eight rows. */
   private spare = 0
   private weights: ReadonlyMap<string, Weight> | undefined
+  private rested = performance.now()
 
   constructor(
     private readonly engine: Engine,
@@ -41,6 +43,13 @@ export class StoreSink implements WeightSink {
     if (bytes.byteOffset >= weight.address && bytes.byteOffset < weight.address + weight.bytes)
       store.packInPlace(weight, row0, rows, this.spare)
     else store.pack(weight, FILE_TYPES[dtype], bytes.byteOffset, row0, rows)
+  }
+
+  /** Files in memory are read without a wait: pages show frames in between all the same. */
+  async rest(): Promise<void> {
+    if (performance.now() - this.rested < SLICE) return
+    await currentRuntime().turn()
+    this.rested = performance.now()
   }
 
   /** The scales of a weight of integers: one for each row, or one for all. */

@@ -2,7 +2,6 @@
 import { BertletError, checkOptions, expected, show } from '../errors.ts'
 import { isObject, type JsonObject } from '../json.ts'
 import type { Target } from '../models/save.ts'
-import { currentRuntime } from '../engine/engine.ts'
 import { checkSourceOptions, openSource, type ModelSource } from '../models/source.ts'
 import { Bits } from './bits.ts'
 import { bad, openIndex, writeIndex, type Entry, type OpenIndex } from './files.ts'
@@ -213,9 +212,7 @@ export class EmbeddingIndex<M = JsonObject> {
   save(to: Target): Promise<void> {
     return this.exclusively(async () => {
       this.assertWritable()
-      const sink = typeof to === 'string' ? currentRuntime().sink(to) : to
-      if (to === '' || typeof sink?.write !== 'function')
-        throw expected('save', 'the path of a folder, or an object with write(name, pieces)', to)
+      const sink = (await import('../models/seldom.ts')).openSink(to, 'save')
       const live = [...this.rows.values()]
       const entries = live.map((row): Entry => {
         const own = this.metadata[row] as JsonObject | undefined

@@ -22,6 +22,8 @@ export interface WeightSink {
   staging?(bytes: number): Uint8Array
   /** Rows [row0, row0 + rows) of a tensor, a vector being one row, little-endian; the bytes are lent for the call. */
   rows(name: string, dtype: RowDtype, row0: number, rows: number, bytes: Uint8Array): void
+  /** Waited for between windows: who shares a thread may let others have it. */
+  rest?(): Promise<void>
   /** Tensors that are read straight to where they belong, groups of eight rows at a time; rows() then gets what lies there. */
   readonly direct?: {
     takes(name: string, dtype: RowDtype): boolean
@@ -300,6 +302,7 @@ async function stream(
       const isLast = windows[i + 1]?.from !== from
       tell?.(progressed(name, file, isLast ? reader.size : end, reader.size))
       if (isLast) tell?.({ status: 'done', name, file })
+      await sink.rest?.()
     }
   } finally {
     // The memory goes back to its owner: nothing may still write to it.

@@ -24,6 +24,7 @@ export class KernelRunner {
     private readonly module: WebAssembly.Module,
     private readonly exports: {
       run(plan: number, first: number, last: number, sync: number, rank: number, ranks: number): number
+      runUnits(plan: number, record: number, from: number, to: number): number
       BASE: WebAssembly.Global
     },
   ) {}
@@ -36,8 +37,8 @@ export class KernelRunner {
     return runner
   }
 
-  /** Runs the case on 1..4 ranks, with more than one on real threads. */
-  async run(test: OpCase, ranks = 1): Promise<Outcome> {
+  /** Runs the case on 1..4 ranks, with more than one on real threads; or on one in pieces of so many units. */
+  async run(test: OpCase, ranks = 1, units?: number): Promise<Outcome> {
     const words = new Int32Array(this.memory.buffer)
     const values = new Float32Array(this.memory.buffer)
     const sync = Math.ceil(Number(this.exports.BASE.value) / 64) * 64
@@ -70,7 +71,8 @@ export class KernelRunner {
     })
 
     const errors: string[] = []
-    const statuses = ranks === 1 ? [this.exports.run(plan, 0, 1, sync, 0, 1)] : await this.together(plan, sync, ranks)
+    const alone = (): number => (units === undefined ? this.exports.run(plan, 0, 1, sync, 0, 1) : this.inPieces(plan, units))
+    const statuses = ranks === 1 ? [alone()] : await this.together(plan, sync, ranks)
     if (statuses.some((status) => status !== Status.Done)) errors.push(`status ${statuses.join(', ')}`)
     const operands = test.operands.map((operand, i) => {
       const place = places[i]
@@ -84,6 +86,16 @@ export class KernelRunner {
     })
     errors.push(...compare(test, operands))
     return { operands, errors }
+  }
+
+  /** How many pieces the last run took. */
+  pieces = 0
+
+  private inPieces(plan: number, units: number): number {
+    for (this.pieces = 1; ; this.pieces++) {
+      const status = this.exports.runUnits(plan, 0, (this.pieces - 1) * units, this.pieces * units)
+      if (status !== Status.Paused) return status
+    }
   }
 
   close(): void {

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import path from 'node:path'
+import type { BuildOptions } from 'esbuild'
 import { staticModules, unshared, whole } from '../../../scripts/assets.mjs'
 import { install } from '../install.ts'
 import { withBundle } from './bundle.ts'
@@ -27,23 +28,87 @@ function tellAll(text: string, tell: Tell): void {
   for (const line of text.trim().split('\n')) tell(JSON.parse(line) as Told)
 }
 
-export function tellFromWorkerd(task: Task, tell: Tell): Promise<void> {
-  return withBundle('isolate-main.ts', { plugins: [staticModules()], conditions: ['workerd'] }, async (file) => {
-    const { Miniflare } = load('miniflare')
+/** The part of Miniflare that is used here. */
+interface Isolate {
+  dispatchFetch(url: string): Promise<Response>
+  getInspectorURL(): Promise<URL>
+  dispose(): Promise<void>
+}
+
+/** An isolate of a main beside this file, with folders of this machine as services, for the time of some work; `code` is the bytes that it is deployed with. */
+export function withWorkerd<T>(
+  main: string,
+  folders: Readonly<Record<string, string>>,
+  work: (isolate: Isolate, code: number) => Promise<T>,
+  options: BuildOptions = {},
+): Promise<T> {
+  return withBundle(main, { plugins: [staticModules()], conditions: ['workerd'], ...options }, async (file) => {
+    const { Miniflare } = load('miniflare') as { Miniflare: new (options: object) => Isolate }
+    const modules = [
+      { type: 'ESModule', path: 'main.mjs', contents: await readFile(file, 'utf8') },
+      ...(await Promise.all(KERNELS.map(async (name) => ({ type: 'CompiledWasm', path: name, contents: await wasm(name) })))),
+    ]
     const isolate = new Miniflare({
       compatibilityDate: '2025-09-01',
-      modules: [
-        { type: 'ESModule', path: 'main.mjs', contents: await readFile(file, 'utf8') },
-        ...(await Promise.all(KERNELS.map(async (name) => ({ type: 'CompiledWasm', path: name, contents: await wasm(name) })))),
-      ],
-      serviceBindings: { GOLDEN: { disk: { path: GOLDEN } }, MODEL: { disk: { path: MODEL } } },
+      modules,
+      serviceBindings: Object.fromEntries(Object.entries(folders).map(([name, folder]) => [name, { disk: { path: folder } }])),
+      inspectorPort: 0,
     })
     try {
-      tellAll(await (await isolate.dispatchFetch(`http://isolate/${task}`)).text(), tell)
+      return await work(
+        isolate,
+        modules.reduce((sum, { contents }) => sum + contents.length, 0),
+      )
     } finally {
       await isolate.dispose()
     }
   })
+}
+
+export function tellFromWorkerd(task: Task, tell: Tell): Promise<void> {
+  return withWorkerd('isolate-main.ts', { GOLDEN, MODEL }, async (isolate) =>
+    tellAll(await (await isolate.dispatchFetch(`http://isolate/${task}`)).text(), tell),
+  )
+}
+
+/** What the inspector tells of an isolate's JS heap. */
+export interface HeapUsage {
+  readonly usedSize: number
+  readonly totalSize: number
+  readonly embedderHeapUsedSize?: number
+  readonly backingStorageSize?: number
+}
+
+/** Asks the inspector of an isolate, for the time of some work. */
+export async function withInspector<T>(isolate: Isolate, work: (heap: (collect: boolean) => Promise<HeapUsage>) => Promise<T>): Promise<T> {
+  const { WebSocket } = load('ws') as {
+    WebSocket: new (url: URL) => import('node:events').EventEmitter & { send(text: string): void; close(): void }
+  }
+  const socket = new WebSocket(await isolate.getInspectorURL())
+  const waiting = new Map<number, { resolve(result: never): void; reject(error: Error): void }>()
+  const fail = (error: Error): void => waiting.forEach(({ reject }) => reject(error))
+  await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject))
+  socket.on('error', fail).on('close', () => fail(new Error('the inspector has gone')))
+  socket.on('message', (data) => {
+    const { id, result, error } = JSON.parse(String(data)) as { id?: number; result: never; error?: { message: string } }
+    const asked = waiting.get(id!)
+    if (error) asked?.reject(new Error(error.message))
+    else asked?.resolve(result)
+  })
+  let last = 0
+  const send = <R>(method: string): Promise<R> =>
+    new Promise<R>((resolve, reject) => {
+      waiting.set(++last, { resolve, reject })
+      socket.send(JSON.stringify({ id: last, method }))
+    })
+  try {
+    return await work(async (collect) => {
+      if (collect) await send('HeapProfiler.collectGarbage')
+      return send<HeapUsage>('Runtime.getHeapUsage')
+    })
+  } finally {
+    socket.close()
+  }
 }
 
 export function tellFromEdgeRuntime(task: Task, tell: Tell): Promise<void> {

@@ -11,6 +11,8 @@ export const ISOLATED = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Or
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html',
   '.js': 'text/javascript',
+  '.mjs': 'text/javascript',
+  '.wasm': 'application/wasm',
   '.json': 'application/json',
   '.css': 'text/css',
 }
@@ -55,7 +57,14 @@ export interface Page {
   reload(): Promise<unknown>
   evaluate<T>(work: string): Promise<T>
   /** Of the same profile. */
-  context(): { newPage(): Promise<Page> }
+  context(): {
+    newPage(): Promise<Page>
+    browser(): {
+      newBrowserCDPSession(): Promise<{
+        send(method: 'SystemInfo.getProcessInfo'): Promise<{ processInfo: { type: string; id: number }[] }>
+      }>
+    }
+  }
   /** Selectors need no eval, which a strict policy forbids. */
   waitForSelector(selector: string, options?: { timeout: number }): Promise<unknown>
   getAttribute(selector: string, name: string): Promise<string | null>
