@@ -3,6 +3,7 @@ import { SLICE } from '../engine/caller.ts'
 import { currentRuntime, type Engine } from '../engine/engine.ts'
 import type { Weight } from '../engine/store.ts'
 import { expected } from '../errors.ts'
+import { SPAN } from '../graph/tensor.ts'
 import { scaleName, type RowDtype, type WeightSink } from '../weights/load.ts'
 
 /** Packs file rows, read straight into a window of wasm memory, into the resident layout. Weights are reserved when the file has been checked. */
@@ -21,8 +22,11 @@ export class StoreSink implements WeightSink {
   staging(bytes: number): Uint8Array {
     const { store } = this.engine
     this.weights ??= this.reserve()
-    const rowBytes = Math.max(...[...this.weights.values()].map(({ shape }) => 4 * shape.at(-1)!))
+    const weights = [...this.weights.values()]
+    const rowBytes = Math.max(...weights.map(({ shape }) => 4 * shape.at(-1)!))
     this.window ??= store.allocate(bytes + 8 * rowBytes, 'the load window')
+    // What scales are converted in: memory that is not shared may not grow while there are views of it.
+    store.release(store.allocate(Math.max(...weights.map(scaleBytes)), 'scales'))
     this.spare = this.window + bytes
     return store.view(Uint8Array, this.window, bytes)
   }
@@ -77,6 +81,10 @@ export class StoreSink implements WeightSink {
     this.window = undefined
   }
 }
+
+/** Bytes of a weight's scales as f32, at most. */
+const scaleBytes = ({ layout, shape }: Weight): number =>
+  layout === 'panel4' ? (4 * shape[0]! * shape[1]!) / SPAN : layout === 'panel8' ? 4 * shape[0]! : 0
 
 const FILE_TYPES: Readonly<Record<RowDtype, FileType>> = {
   F32: FileType.F32,

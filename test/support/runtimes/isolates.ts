@@ -80,11 +80,14 @@ export interface HeapUsage {
 }
 
 /** Asks the inspector of an isolate, for the time of some work. */
-export async function withInspector<T>(isolate: Isolate, work: (heap: (collect: boolean) => Promise<HeapUsage>) => Promise<T>): Promise<T> {
+export async function withInspector<T>(isolate: Isolate, work: (heap: () => Promise<HeapUsage>) => Promise<T>): Promise<T> {
   const { WebSocket } = load('ws') as {
-    WebSocket: new (url: URL) => import('node:events').EventEmitter & { send(text: string): void; close(): void }
+    WebSocket: new (url: string) => import('node:events').EventEmitter & { send(text: string): void; close(): void }
   }
-  const socket = new WebSocket(await isolate.getInspectorURL())
+  // Miniflare has isolates of its own beside the worker's.
+  const listed = await fetch(`http://${(await isolate.getInspectorURL()).host}/json`)
+  const isolates = (await listed.json()) as { id: string; webSocketDebuggerUrl: string }[]
+  const socket = new WebSocket(isolates.find(({ id }) => id.startsWith('core:user:'))!.webSocketDebuggerUrl)
   const waiting = new Map<number, { resolve(result: never): void; reject(error: Error): void }>()
   const fail = (error: Error): void => waiting.forEach(({ reject }) => reject(error))
   await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject))
@@ -102,11 +105,9 @@ export async function withInspector<T>(isolate: Isolate, work: (heap: (collect: 
       socket.send(JSON.stringify({ id: last, method }))
     })
   try {
-    return await work(async (collect) => {
-      if (collect) await send('HeapProfiler.collectGarbage')
-      return send<HeapUsage>('Runtime.getHeapUsage')
-    })
+    return await work(() => send<HeapUsage>('Runtime.getHeapUsage'))
   } finally {
+    socket.removeAllListeners('close')
     socket.close()
   }
 }
