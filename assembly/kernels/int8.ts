@@ -10,10 +10,10 @@ import { next } from '../threads'
 import { blockScratch, exchange, finish } from './gemm'
 import { padded, panelBytes, PANEL_HEAD, ROW_HEAD } from './quantize'
 
-/** Rows of a block. */
-export const ROWS: i32 = ASC_FEATURE_RELAXED_SIMD ? 96 : 64
+/** Rows of a block, in whole tiles: a text of 128 tokens reads the weights once. */
+export const ROWS: i32 = ASC_FEATURE_RELAXED_SIMD ? 132 : 128
 /** Panels of a group: a block is widened once for so many. */
-export const GROUP: i32 = 8
+export const GROUP: i32 = ASC_FEATURE_RELAXED_SIMD ? 4 : 8
 /** Columns of a piece: of a panel it stays in L1. */
 const DEPTH: i32 = ASC_FEATURE_RELAXED_SIMD ? 1536 : 768
 
@@ -75,7 +75,8 @@ export function gemmInt8(r: usize): void {
           widen(panel, kc, widePanel())
           panel = widePanel()
         }
-        const sums = blockScratch() + <usize>(p - p0) * SUMS_BYTES
+        // Where one piece is all, one panel's sums are done before the next one's begin.
+        const sums = blockScratch() + (k > DEPTH ? <usize>(p - p0) * SUMS_BYTES : 0)
         if (k0 == 0) memory.fill(sums, 0, (<usize>rows) << 5)
         tiles(rowsAt, lda, rows, panel, kc, sums)
         if (k0 + kc < k) continue
