@@ -104,33 +104,8 @@ function kernelsOf(exports: WebAssembly.Exports): Kernels {
     const value = exports[name] as number | WebAssembly.Global
     return Number(typeof value === 'object' ? value.value : value)
   }
-  const {
-    run,
-    runUnits,
-    packRows,
-    unpackRows,
-    quantizeRows,
-    dequantizeRows,
-    quantizeRows4,
-    totals,
-    fillNormal,
-    selfTest,
-    useTile,
-    tryTile,
-  } = exports as unknown as Kernels
   return {
-    run,
-    runUnits,
-    packRows,
-    unpackRows,
-    quantizeRows,
-    dequantizeRows,
-    quantizeRows4,
-    totals,
-    fillNormal,
-    selfTest,
-    useTile,
-    tryTile,
+    ...(exports as unknown as Kernels),
     base: constant('BASE'),
     tile: {
       mr: constant('MR'),
