@@ -22,40 +22,56 @@ export function philox(c0: u32, c1: u32, c2: u32, c3: u32, k0: u32, k1: u32): v1
   return i32x4.replace_lane(i32x4.replace_lane(x, 2, <i32>c2), 3, <i32>c3)
 }
 
-/** The four words of the last draw of philox4, lane by lane. */
+/** The four words of the last draws of philox8, lane by lane: of the first four, and of the other four. */
 export let word0: v128 = i32x4.splat(0)
 export let word1: v128 = i32x4.splat(0)
 export let word2: v128 = i32x4.splat(0)
 export let word3: v128 = i32x4.splat(0)
+export let word4: v128 = i32x4.splat(0)
+export let word5: v128 = i32x4.splat(0)
+export let word6: v128 = i32x4.splat(0)
+export let word7: v128 = i32x4.splat(0)
 
-/** Four draws at once, one in each lane, under one key. */
+/** Eight draws at once under one key, one in each lane of two vectors: a round waits for the one before, so two go side by side. */
 // @ts-ignore: decorator
 @inline
-export function philox4(c0: v128, c1: v128, c2: u32, c3: u32, k0: u32, k1: u32): void {
+export function philox8(a0: v128, a1: v128, b0: v128, b1: v128, c2: u32, c3: u32, k0: u32, k1: u32): void {
   const by0 = i32x4.splat(<i32>0xd2511f53)
   const by1 = i32x4.splat(<i32>0xcd9e8d57)
-  const step0 = i32x4.splat(<i32>0x9e3779b9)
-  const step1 = i32x4.splat(<i32>0xbb67ae85)
-  let key0 = i32x4.splat(<i32>k0)
-  let key1 = i32x4.splat(<i32>k1)
-  let x2 = i32x4.splat(<i32>c2)
-  let x3 = i32x4.splat(<i32>c3)
+  let a2 = i32x4.splat(<i32>c2)
+  let a3 = i32x4.splat(<i32>c3)
+  let b2 = a2
+  let b3 = a3
   for (let round = 0; round < 10; round++) {
-    const low0 = i64x2.extmul_low_i32x4_u(c0, by0)
-    const high0 = i64x2.extmul_high_i32x4_u(c0, by0)
-    const low1 = i64x2.extmul_low_i32x4_u(x2, by1)
-    const high1 = i64x2.extmul_high_i32x4_u(x2, by1)
-    c0 = v128.xor(v128.xor(v128.shuffle<i32>(low1, high1, 1, 3, 5, 7), c1), key0)
-    c1 = v128.shuffle<i32>(low1, high1, 0, 2, 4, 6)
-    x2 = v128.xor(v128.xor(v128.shuffle<i32>(low0, high0, 1, 3, 5, 7), x3), key1)
-    x3 = v128.shuffle<i32>(low0, high0, 0, 2, 4, 6)
-    key0 = i32x4.add(key0, step0)
-    key1 = i32x4.add(key1, step1)
+    const key0 = i32x4.splat(<i32>k0)
+    const key1 = i32x4.splat(<i32>k1)
+    const lowA = i64x2.extmul_low_i32x4_u(a0, by0)
+    const highA = i64x2.extmul_high_i32x4_u(a0, by0)
+    const lowA2 = i64x2.extmul_low_i32x4_u(a2, by1)
+    const highA2 = i64x2.extmul_high_i32x4_u(a2, by1)
+    a0 = v128.xor(v128.xor(v128.shuffle<i32>(lowA2, highA2, 1, 3, 5, 7), a1), key0)
+    a1 = v128.shuffle<i32>(lowA2, highA2, 0, 2, 4, 6)
+    a2 = v128.xor(v128.xor(v128.shuffle<i32>(lowA, highA, 1, 3, 5, 7), a3), key1)
+    a3 = v128.shuffle<i32>(lowA, highA, 0, 2, 4, 6)
+    const lowB = i64x2.extmul_low_i32x4_u(b0, by0)
+    const highB = i64x2.extmul_high_i32x4_u(b0, by0)
+    const lowB2 = i64x2.extmul_low_i32x4_u(b2, by1)
+    const highB2 = i64x2.extmul_high_i32x4_u(b2, by1)
+    b0 = v128.xor(v128.xor(v128.shuffle<i32>(lowB2, highB2, 1, 3, 5, 7), b1), key0)
+    b1 = v128.shuffle<i32>(lowB2, highB2, 0, 2, 4, 6)
+    b2 = v128.xor(v128.xor(v128.shuffle<i32>(lowB, highB, 1, 3, 5, 7), b3), key1)
+    b3 = v128.shuffle<i32>(lowB, highB, 0, 2, 4, 6)
+    k0 += 0x9e3779b9
+    k1 += 0xbb67ae85
   }
-  word0 = c0
-  word1 = c1
-  word2 = x2
-  word3 = x3
+  word0 = a0
+  word1 = a1
+  word2 = a2
+  word3 = a3
+  word4 = b0
+  word5 = b1
+  word6 = b2
+  word7 = b3
 }
 
 /** log u for 0 < u < 1 in f64, good to 2^-40: u = m 2^e, log m = 2 atanh((m-1)/(m+1)). No product is fused: the same in every build. */

@@ -76,10 +76,10 @@ describe('the emitted kernels', () => {
     expect(count(body, 'call')).toBe(0)
   })
 
-  it('take at most 16.3 KiB brotli each, of which int4 is 0.9, and the losses on embeddings 0.6', () => {
+  it('take at most 16.6 KiB brotli each, of which int4 is 0.9, and the losses on embeddings 0.6', () => {
     for (const target of ['simd', 'dot', 'fast']) {
       const packed = brotliCompressSync(file(`${target}.wasm`), { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } })
-      expect(packed.length, target).toBeLessThanOrEqual(16.3 * 1024)
+      expect(packed.length, target).toBeLessThanOrEqual(16.6 * 1024)
     }
   })
 })

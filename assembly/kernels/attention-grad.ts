@@ -8,7 +8,7 @@
 // Each sum runs over queries or keys in ascending order; partial sums wait in the result. All five products are gemm's micro-kernel.
 import { exp } from '../math'
 import { headOf, length, restart, seek, sequence } from '../maps'
-import { countUp, drawMasks, enterMasks, headStream, keptScale, mask0, mask1, mask2, mask3 } from '../masks'
+import { countUp, drawMasks, enterMasks, headStream, keptScale, mask0, mask1, mask2, mask3, mask4, mask5, mask6, mask7 } from '../masks'
 import { dim, float, operand } from '../record'
 import { fma, loadTail, sumLanes } from '../simd'
 import { next } from '../threads'
@@ -102,24 +102,27 @@ function takeStats(stats: usize, plane: usize, out: usize, dout: usize, wide: us
   }
 }
 
-/** S to P~ and G to dS, four keys of four queries at a time. Lanes beyond the last query hold what nobody reads. */
+/** S to P~ and G to dS, four keys of eight queries at a time. Lanes beyond the last query hold what nobody reads. */
 // @ts-ignore: decorator
 @inline
 function slope(drops: bool, scores: usize, slopes: usize, keys: i32, queries: i32, k0: i32, q0: i32, example: u32, stream: u32): void {
-  const stats = queryStats()
   for (let j = 0; j < keys; j += 4) {
-    const rest = min(4, keys - j)
-    for (let i = 0; i < queries; i += 4) {
-      const at = (<usize>i) << 2
-      if (drops) drawMasks(i32x4.splat((k0 + j) >> 2), countUp(q0 + i), example, stream)
-      const s = scores + <usize>j * ROW + at
-      const g = slopes + <usize>j * ROW + at
-      slopeOf(drops, s, g, mask0, stats + at)
-      if (rest > 1) slopeOf(drops, s + ROW, g + ROW, mask1, stats + at)
-      if (rest > 2) slopeOf(drops, s + 2 * ROW, g + 2 * ROW, mask2, stats + at)
-      if (rest > 3) slopeOf(drops, s + 3 * ROW, g + 3 * ROW, mask3, stats + at)
+    const quarter = i32x4.splat((k0 + j) >> 2)
+    for (let i = 0; i < queries; i += 8) {
+      const at = <usize>j * ROW + ((<usize>i) << 2)
+      const stats = queryStats() + ((<usize>i) << 2)
+      if (drops) drawMasks(quarter, countUp(q0 + i), quarter, countUp(q0 + i + 4), example, stream)
+      slopesOf(drops, scores + at, slopes + at, keys - j, stats, mask0, mask1, mask2, mask3)
+      slopesOf(drops, scores + at + 16, slopes + at + 16, keys - j, stats + 16, mask4, mask5, mask6, mask7)
     }
   }
+}
+
+function slopesOf(drops: bool, s: usize, g: usize, keys: i32, stats: usize, a: v128, b: v128, c: v128, d: v128): void {
+  slopeOf(drops, s, g, a, stats)
+  if (keys > 1) slopeOf(drops, s + ROW, g + ROW, b, stats)
+  if (keys > 2) slopeOf(drops, s + 2 * ROW, g + 2 * ROW, c, stats)
+  if (keys > 3) slopeOf(drops, s + 3 * ROW, g + 3 * ROW, d, stats)
 }
 
 // @ts-ignore: decorator

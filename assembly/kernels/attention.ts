@@ -6,7 +6,7 @@
 // The 8 queries are the lanes of two vectors, so the softmax needs no horizontal operation. Training keeps each query's largest score and
 // 1 / the sum of its exponentials, from which the backward pass has every probability again.
 import { exp } from '../math'
-import { countUp, drawMasks, enterMasks, headStream, keptScale, mask0, mask1, mask2, mask3 } from '../masks'
+import { countUp, drawMasks, enterMasks, headStream, keptScale, mask0, mask1, mask2, mask3, mask4, mask5, mask6, mask7 } from '../masks'
 import { dim, float, operand, scratch } from '../record'
 import { fma, highHalves, lowHalves, storeTail, zipHigh, zipLow } from '../simd'
 import { next } from '../threads'
@@ -178,25 +178,28 @@ function keep(to: usize, low: v128, high: v128, rows: i32): void {
   else if (rows > 4) storeTail(to + 16, high, rows - 4)
 }
 
-/** Drops probabilities of the queries first..first+7: four keys of four queries a draw. */
+/** Drops probabilities of the queries first..first+7, four keys at a time. */
 function drop(length: i32, d: i32, first: i32, example: u32, stream: u32): void {
   const scale = f32x4.splat(keptScale)
   by0 = f32x4.mul(by0, scale)
   by1 = f32x4.mul(by1, scale)
   let p = scratch() + ((<usize>d) << 6)
   for (let j = 0; j < length; j += 4) {
-    const rest = length - j
     const quarter = i32x4.splat(j >> 2)
-    for (let half: usize = 0; half < 32; half += 16) {
-      drawMasks(quarter, countUp(first + ((<i32>half) >> 2)), example, stream)
-      const to = p + half
-      v128.store(to, v128.and(v128.load(to), mask0))
-      if (rest > 1) v128.store(to, v128.and(v128.load(to, 32), mask1), 32)
-      if (rest > 2) v128.store(to, v128.and(v128.load(to, 64), mask2), 64)
-      if (rest > 3) v128.store(to, v128.and(v128.load(to, 96), mask3), 96)
-    }
+    drawMasks(quarter, countUp(first), quarter, countUp(first + 4), example, stream)
+    dropFour(p, length - j, mask0, mask1, mask2, mask3)
+    dropFour(p + 16, length - j, mask4, mask5, mask6, mask7)
     p += 128
   }
+}
+
+// @ts-ignore: decorator
+@inline
+function dropFour(p: usize, keys: i32, a: v128, b: v128, c: v128, d: v128): void {
+  v128.store(p, v128.and(v128.load(p), a))
+  if (keys > 1) v128.store(p, v128.and(v128.load(p, 32), b), 32)
+  if (keys > 2) v128.store(p, v128.and(v128.load(p, 64), c), 64)
+  if (keys > 3) v128.store(p, v128.and(v128.load(p, 96), d), 96)
 }
 
 /** O^T = V^T P, four columns of V at a time, from the strip to rows. */

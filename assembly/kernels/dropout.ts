@@ -1,7 +1,7 @@
 // Dropout: its own gradient, for the masks are drawn again.
 import { GradMode } from '../abi'
 import { headOf, length, mapOf, restart, seek, sequence } from '../maps'
-import { countUp, drawMasks, enterMasks, headStream, keptScale, mask0, mask1, mask2, mask3 } from '../masks'
+import { countUp, drawMasks, enterMasks, headStream, keptScale, mask0, mask1, mask2, mask3, mask4, mask5, mask6, mask7 } from '../masks'
 import { dim, float, mode, operand } from '../record'
 import { highHalves, loadTail, lowHalves, storeTail, zipHigh, zipLow } from '../simd'
 import { next } from '../threads'
@@ -9,18 +9,23 @@ import { next } from '../threads'
 /** y = or += x * kept / (1 - p) over n elements. */
 function dropRow(x: usize, y: usize, n: i32, place: u32, example: u32, stream: u32, accumulate: bool): void {
   const places = i32x4.splat(<i32>place)
-  for (let j = 0; j < n; j += 16, x += 64, y += 64) {
-    drawMasks(countUp(j >> 2), places, example, stream)
-    // A lane has a quarter's four columns: turned, a vector has them.
-    const low = zipLow(mask0, mask1)
-    const low2 = zipLow(mask2, mask3)
-    const high = zipHigh(mask0, mask1)
-    const high2 = zipHigh(mask2, mask3)
-    dropFour(x, y, n - j, lowHalves(low, low2), accumulate)
-    dropFour(x + 16, y + 16, n - j - 4, highHalves(low, low2), accumulate)
-    dropFour(x + 32, y + 32, n - j - 8, lowHalves(high, high2), accumulate)
-    dropFour(x + 48, y + 48, n - j - 12, highHalves(high, high2), accumulate)
+  for (let j = 0; j < n; j += 32, x += 128, y += 128) {
+    drawMasks(countUp(j >> 2), places, countUp((j >> 2) + 4), places, example, stream)
+    dropSixteen(x, y, n - j, mask0, mask1, mask2, mask3, accumulate)
+    dropSixteen(x + 64, y + 64, n - j - 16, mask4, mask5, mask6, mask7, accumulate)
   }
+}
+
+/** A lane has a quarter's four columns: turned, a vector has them. */
+function dropSixteen(x: usize, y: usize, n: i32, a: v128, b: v128, c: v128, d: v128, accumulate: bool): void {
+  const low = zipLow(a, b)
+  const low2 = zipLow(c, d)
+  const high = zipHigh(a, b)
+  const high2 = zipHigh(c, d)
+  dropFour(x, y, n, lowHalves(low, low2), accumulate)
+  dropFour(x + 16, y + 16, n - 4, highHalves(low, low2), accumulate)
+  dropFour(x + 32, y + 32, n - 8, lowHalves(high, high2), accumulate)
+  dropFour(x + 48, y + 48, n - 12, highHalves(high, high2), accumulate)
 }
 
 // @ts-ignore: decorator

@@ -21,6 +21,8 @@ export class TrainingSession {
   private readonly key: string
   private prepared: { bound: Dims; recomputation: boolean } | undefined
   private measured: GradientNorms | undefined
+  /** Whether all gradients are zero: the optimizer leaves them so. */
+  private zeroed = false
 
   /** `key` sets the session's plans apart from others on the engine. */
   constructor(
@@ -61,14 +63,14 @@ export class TrainingSession {
     await this.engine.exclusively(async () => {
       for (const { name } of this.graphs.losses) this.engine.store.write(name, Float32Array.of(0))
     })
-    // Always: another training of the same parameters may have left something in them.
-    await this.run(() => this.fixed('zeroing'), NO_DIMS, {})
+    if (!this.zeroed) await this.run(() => this.fixed('zeroing'), NO_DIMS, {})
     this.measured = undefined
   }
 
   /** Forward and backward of one chunk: adds to losses and gradients. */
   accumulate(dims: Dims, inputs: Inputs, signal?: AbortSignal): Promise<void> {
     this.measured = undefined
+    this.zeroed = false
     return this.run(() => this.step(), dims, inputs, signal)
   }
 
@@ -92,6 +94,7 @@ export class TrainingSession {
     await this.norms()
     await this.run(() => this.fixed('optimizer'), NO_DIMS, { [SCALARS]: this.scalars.next(learningRate, gradientScale) })
     this.measured = undefined
+    this.zeroed = true
   }
 
   /** The sum of the losses, in f32. */
