@@ -63,9 +63,10 @@ export const enum Op {
   /** Rows of P [seq][head][len][len] to probabilities. dims heads, B, S; operands X, Y (may be X), offsets. */
   Softmax = 3,
   /**
-   * Fused attention. dims heads, headSize, T, B, L, stream; operands q, k, v [heads][T][d], out [T][heads*d], offsets,
+   * Fused attention. mode AttentionMode; dims heads, headSize, T, B, L, stream; operands q, k, v [heads][T][d], out [T][heads*d], offsets,
    * stats? [2][heads][T] (each query's largest score, and 1 / the sum of its exponentials), examples? i32[B] and seeds? i32[2]: with them
-   * the probabilities drop out as DropoutMaps would have it; floats scale, p.
+   * the probabilities drop out as DropoutMaps would have it; floats scale, p. With One q is [heads][B][d], out [B][heads*d], and nothing of stats to
+   * seeds is there.
    */
   Attention = 4,
   /** y = word[ids] + type[types] + position[positions]; with Fused: LayerNorm of that. dims T, H, V, P, Y (rows of each table); operands ids i32[T], types i32[T], positions i32[T], word, type [Y][H], position [P][H], gamma?, beta?, y [T][H]; floats eps. Mode: TableMode | RowMode.Fused. */
@@ -215,6 +216,12 @@ export const enum BmmMode {
   AHeads = 32,
   BHeads = 64,
   CHeads = 128,
+}
+
+/** Who asks. */
+export const enum AttentionMode {
+  All = 0, // every token
+  One = 1, // one query a sequence
 }
 
 /** How a table [rows][H] lies in memory. */

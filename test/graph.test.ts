@@ -7,7 +7,7 @@ import { layoutArena } from '../src/graph/memory.ts'
 import { activation, add, crossEntropy, gather, linear } from '../src/graph/ops.ts'
 import { lower } from '../src/graph/plan.ts'
 import { RECORDS } from '../src/graph/records.ts'
-import { OFFSETS, SELECTED, TOKENS, words, type Dims, type Tensor } from '../src/graph/tensor.ts'
+import { OFFSETS, SELECTED, SEQUENCES, TOKENS, words, type Dims, type Tensor } from '../src/graph/tensor.ts'
 import { verify, type Region } from '../src/graph/verify.ts'
 import { bert, Parameters, pooler } from '../src/models/bert.ts'
 import { BertConfig } from '../src/models/config.ts'
@@ -27,9 +27,9 @@ const dims: Dims = { tokens: 64, sequences: 4, longest: 32, squares: 2048, selec
 const TRUNK = { wordTable: 'rows' } as const
 const tile = { mc: 128, kc: 512, nr: 8, gemmScratch: 300_000 }
 
-function model(attention: 'eager' | 'sdpa', { hidden = false } = {}): Graph {
+function model(attention: 'eager' | 'sdpa', { hidden = false, firstOnly = false } = {}): Graph {
   const g = new Graph()
-  const encoded = bert(g, config, TRUNK, { attention })
+  const encoded = bert(g, config, TRUNK, { attention, firstOnly, inference: true })
   g.output('last', encoded.hidden.at(-1)!)
   if (hidden) encoded.hidden.forEach((tensor, i) => g.output(`hidden.${i}`, tensor))
   g.output('pooled', pooler(g, new Parameters(g), config, encoded.hidden.at(-1)!))
@@ -69,6 +69,7 @@ function trainingGraph(): Graph {
 describe('the arena', () => {
   for (const [name, graph] of [
     ['sdpa', model('sdpa')],
+    ['first tokens', model('sdpa', { firstOnly: true })],
     ['eager', model('eager', { hidden: true })],
     ['training', trainingGraph()],
   ] as const) {
@@ -115,6 +116,18 @@ describe('fusing', () => {
       ...Array.from({ length: 3 }, () => [0, 0, 0, 0, Activation.Gelu, 0]).flat(),
       Activation.Tanh,
     ])
+  })
+
+  it.each([
+    ['sdpa', 2],
+    ['eager', 3],
+  ] as const)('computes of the last layer, where first tokens are asked for, %s, what they need', (attention, whole) => {
+    const all = model(attention).nodes.filter(({ op }) => op === Op.Gemm)
+    const few = model(attention, { firstOnly: true }).nodes.filter(({ op }) => op === Op.Gemm)
+    // Keys and values of all tokens, with eager queries too; queries, output and the feed-forward network of one a sequence.
+    expect(all.filter(({ dims: [rows] }) => rows === TOKENS)).toHaveLength(18)
+    expect(few.filter(({ dims: [rows] }) => rows === TOKENS)).toHaveLength(12 + whole)
+    expect(few.filter(({ dims: [rows] }) => rows === SEQUENCES)).toHaveLength(18 - 12 - whole + 1)
   })
 
   it('keeps the chain of attention when asked for eager', () => {

@@ -35,9 +35,9 @@ function dimsOf(lengths: readonly number[]): Dims {
 }
 
 const TILE = { mc: 128, kc: 512, nr: 8, gemmScratch: 300_000 }
-function planOf(config: BertConfig, dims: Dims, dtype: 'f32' | 'int8' = 'f32', address = (): number => 0): Plan {
+function planOf(config: BertConfig, dims: Dims, dtype: 'f32' | 'int8' = 'f32', address = (): number => 0, firstOnly = false): Plan {
   const g = new Graph()
-  g.output('last', bert(g, config, { wordTable: 'rows', dtype }, { attention: 'sdpa' }).hidden.at(-1)!)
+  g.output('last', bert(g, config, { wordTable: 'rows', dtype }, { attention: 'sdpa', inference: true, firstOnly }).hidden.at(-1)!)
   fuse(g)
   return lower(g, roundUp(dims), TILE, address)
 }
@@ -57,6 +57,9 @@ describe('the work of a plan', () => {
         const products = 2 * tokens * LAYERS * (4 * HIDDEN * HIDDEN + 2 * HIDDEN * INNER)
         expect(sum(work, dtype === 'f32' ? Op.Gemm : Op.GemmInt8)).toBe(products)
         expect(sum(work, Op.Attention)).toBe(LAYERS * 4 * HIDDEN * pairs(lengths))
+        // First tokens: one query a sequence, which is computed eight times.
+        const few = workOf(planOf(miniLM, dims, dtype, undefined, true), dims)
+        expect(sum(few, Op.Attention)).toBe((LAYERS - 1) * 4 * HIDDEN * pairs(lengths) + 8 * 4 * HIDDEN * tokens)
       }
     },
   )

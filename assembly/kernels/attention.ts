@@ -5,9 +5,10 @@
 //
 // The 8 queries are the lanes of two vectors, so the softmax needs no horizontal operation. Training keeps each query's largest score and
 // 1 / the sum of its exponentials, from which the backward pass has every probability again.
+import { AttentionMode } from '../abi'
 import { exp } from '../math'
 import { countUp, drawMasks, enterMasks, headStream, keptScale, mask0, mask1, mask2, mask3, mask4, mask5, mask6, mask7 } from '../masks'
-import { dim, float, operand, scratch } from '../record'
+import { dim, float, mode, operand, scratch } from '../record'
 import { fma, highHalves, lowHalves, storeTail, zipHigh, zipLow } from '../simd'
 import { next } from '../threads'
 
@@ -28,6 +29,7 @@ export function attention(r: usize): void {
   const stats = operand(r, 5)
   const examples = operand(r, 6)
   const scale = float(r, 0)
+  const one = mode(r) == AttentionMode.One
   if (examples) enterMasks(operand(r, 7), float(r, 1))
   const row = (<usize>d) << 2 // bytes of a row of q, k, v
   const stride = (<usize>(heads * d)) << 2 // bytes of a row of out
@@ -38,33 +40,36 @@ export function attention(r: usize): void {
   for (let unit = next(); ; unit = next()) {
     let start = 0
     let length = 0
+    let queries = 0
     let blocks = 0
     for (; sequence < sequences; sequence++) {
       start = load<i32>(offsets + ((<usize>sequence) << 2))
       length = load<i32>(offsets + ((<usize>sequence) << 2), 4) - start
       assert(length > 0)
-      blocks = (length + BLOCK - 1) / BLOCK
+      queries = one ? 1 : length
+      blocks = (queries + BLOCK - 1) / BLOCK
       if (unit < before + heads * blocks) break
       before += heads * blocks
     }
     if (sequence == sequences) return
     const head = (unit - before) / blocks
     const first = ((unit - before) % blocks) * BLOCK
-    const last = min(length, first + BLOCK)
+    const last = min(queries, first + BLOCK)
     const at = <usize>(head * t + start) * row
+    const from = q + (one ? <usize>(head * sequences + sequence) * row : at)
+    const to = out + <usize>(one ? sequence : start) * stride + <usize>head * row
     const example = examples ? load<u32>(examples + ((<usize>sequence) << 2)) : 0
     const stream = headStream(dim(r, 5), head)
     for (let i = first; i < last; i += 8) {
       const rows = min(8, last - i)
-      const target = out + <usize>(start + i) * stride + <usize>head * row
-      eight(q + at + <usize>i * row, rows, k + at, length, d, scale)
+      eight(from + <usize>i * row, rows, k + at, length, d, scale)
       if (stats) {
         const place = stats + ((<usize>(head * t + start + i)) << 2)
         keep(place, high0, high1, rows)
         keep(place + ((<usize>(heads * t)) << 2), by0, by1, rows)
       }
       if (examples) drop(length, d, i, example, stream)
-      mix(v + at, length, d, rows, target, stride)
+      mix(v + at, length, d, rows, to + <usize>i * stride, stride)
     }
   }
 }

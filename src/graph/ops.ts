@@ -1,6 +1,6 @@
 // THE TABLE of differentiable ops: shape, record, gradient. Each gradient stands beside its op.
 import type { Activation, ElementLoss } from '../../assembly/abi.ts'
-import { BmmMode, GemmMode, GradMode, Op, TableMode } from '../../assembly/abi.ts'
+import { AttentionMode, BmmMode, GemmMode, GradMode, Op, TableMode } from '../../assembly/abi.ts'
 import type { Backward, Graph, Node } from './graph.ts'
 import { LONGEST, SEQUENCES, SQUARES, TOKENS, type Dim, type Tensor } from './tensor.ts'
 
@@ -332,23 +332,25 @@ export function context(g: Graph, p: Tensor, v: Tensor, offsets: Tensor): Tensor
 
 /**
  * The same as scores, softmax, dropoutMaps and context in one record: q, k, v [heads][T][d] to [T][heads*d]. No map is stored: the backward
- * pass computes it again from two numbers a query, which fusing drops.
+ * pass computes it again from two numbers a query, which fusing drops. For inference q may be [heads][B][d], one query a sequence: to [B][heads*d].
  */
 export function attention(g: Graph, q: Tensor, k: Tensor, v: Tensor, offsets: Tensor, scale: number, drop?: MapDropout): Tensor {
-  const [heads, t, d] = q.shape as [number, Dim, number]
-  const y = g.value([t, heads * d])
+  const [heads, t, d] = k.shape as [number, Dim, number]
+  const queries = q.shape[1]!
+  const y = g.value([queries, heads * d])
   const stats = g.value([2, heads, t])
   const dims = [heads, d, t, SEQUENCES, LONGEST, drop?.stream ?? 0]
   const draws = drop ? [drop.places.examples, drop.places.seeds] : [null, null]
   const floats = [scale, drop?.p ?? 0]
   g.add({
     op: Op.Attention,
-    mode: 0,
+    mode: queries === t ? AttentionMode.All : AttentionMode.One,
     dims,
     operands: [q, k, v, y, offsets, stats, ...draws],
     floats,
     output: y,
     grad: ({ graph, dy, into }) => {
+      if (queries !== t) throw new Error('attention of one query a sequence has no gradient')
       // One record gives all three, and adds to none.
       const sums: [from: Tensor, to: Tensor][] = []
       const fresh = [q, k, v].map((tensor) => {

@@ -1,5 +1,5 @@
 import { panel4Words, panel8Words, rows7Words } from './tensor.ts'
-import { AdamScalar, BmmMode, GemmMode, Op, SquaresRun, TableMode } from '../../assembly/abi.ts'
+import { AdamScalar, AttentionMode, BmmMode, GemmMode, Op, SquaresRun, TableMode } from '../../assembly/abi.ts'
 
 /** r: read, w: written whole, a: read and written. A `?` after it: may be absent. */
 type Access = 'r' | 'w' | 'a' | 'r?' | 'w?' | 'a?'
@@ -50,9 +50,10 @@ export const RECORDS: { readonly [code: number]: RecordType } = {
   [Op.Attention]: {
     name: 'attention',
     operands: ['r', 'r', 'r', 'w', 'r', 'w?', 'r?', 'r?'],
-    extents: ([heads, d, t, b]) => {
+    extents: ([heads, d, t, b], mode) => {
       const tokens = heads! * d! * t!
-      return [tokens, tokens, tokens, tokens, b! + 1, 2 * heads! * t!, b!, 2]
+      const queries = mode & AttentionMode.One ? heads! * d! * b! : tokens
+      return [queries, tokens, tokens, queries, b! + 1, 2 * heads! * t!, b!, 2]
     },
   },
   [Op.Embedding]: {

@@ -1,6 +1,6 @@
 // What a plan's records have to do for given dims, and how many threads are worth waking for it. Told from the records alone, so that a call
 // always runs on as many; the bits do not depend on it.
-import { Op, Plan as Layout } from '../../assembly/abi.ts'
+import { AttentionMode, Op, Plan as Layout } from '../../assembly/abi.ts'
 import type { Plan } from './plan.ts'
 import { dimValue, type Dims } from './tensor.ts'
 
@@ -26,11 +26,11 @@ export function workOf(plan: Plan, dims: Dims, first = 0, last = plan.records): 
     const at = Layout.Slots + (first + i) * Layout.Words
     const op = plan.words[at + Layout.Op]! as Op
     const values = Array.from({ length: Layout.MaxDims }, (_, d) => dimValue(plan.words[at + Layout.Dims + d]!, dims))
-    return { op, ...workOfOp(op, values as [number, number, number, number], dims) }
+    return { op, ...workOfOp(op, plan.words[at + Layout.Mode]!, values as [number, number, number, number], dims) }
   })
 }
 
-function workOfOp(op: Op, [a, b, c, d]: [number, number, number, number], dims: Dims): Omit<Work, 'op'> {
+function workOfOp(op: Op, mode: number, [a, b, c, d]: [number, number, number, number], dims: Dims): Omit<Work, 'op'> {
   switch (op) {
     case Op.Gemm:
     case Op.GemmInt8:
@@ -39,6 +39,8 @@ function workOfOp(op: Op, [a, b, c, d]: [number, number, number, number], dims: 
     case Op.Bmm:
       return { operations: 2 * a * b * dims.squares, pieces: a * dims.sequences }
     case Op.Attention:
+      // One query takes the time of eight.
+      if (mode === AttentionMode.One) return { operations: 32 * a * b * c, pieces: a * d }
       // Heads by blocks of queries: one long sequence has as many as many short ones.
       return { operations: 4 * a * b * dims.squares, pieces: a * Math.max(d, Math.ceil(c / 64)) }
     case Op.AttentionGrad:

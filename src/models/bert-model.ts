@@ -57,7 +57,7 @@ export class BertModel extends BertPreTrainedModel {
 }
 
 function features(g: Graph, { config, trunk, attention }: Loaded, pooling: Pooling, unit: boolean): void {
-  const last = bert(g, config, trunk, { attention }).hidden.at(-1)!
+  const last = bert(g, config, trunk, { attention, inference: true, firstOnly: pooling === 'cls' }).hidden.at(-1)!
   const pooled = pooling === 'none' ? last : sentencePool(g, last, pooling)
   g.output('features', unit ? normalize(g, pooled) : pooled)
 }

@@ -136,6 +136,8 @@ export interface TrunkOptions {
   readonly drop?: Dropout | undefined
   /** Only each sequence's first token is asked of the last layer: behind its attention the others are left out. */
   readonly firstOnly?: boolean
+  /** Where no gradient is asked for: with `firstOnly` its fused attention has their queries alone, too. */
+  readonly inference?: boolean
   /** `sdpa`, the default: one fused record a layer. `eager`: scores, softmax and context, whose maps can be kept. */
   readonly attention?: AttentionImplementation
 }
@@ -185,7 +187,7 @@ export function bert(
 type LayerConfig = Pick<BertConfig, 'hidden_size' | 'num_attention_heads' | 'intermediate_size' | 'hidden_act' | 'layer_norm_eps'> &
   Partial<Pick<BertConfig, 'hidden_dropout_prob' | 'attention_probs_dropout_prob'>>
 
-type LayerOptions = Pick<TrunkOptions, 'drop' | 'attention' | 'firstOnly'> & { readonly trunk?: Partial<TrunkLayout> }
+type LayerOptions = Pick<TrunkOptions, 'drop' | 'attention' | 'firstOnly' | 'inference'> & { readonly trunk?: Partial<TrunkLayout> }
 
 /** One layer: self-attention, residual, feed-forward, residual. x [T][H]; what follows the attention is row by row, so rows can be left out. */
 export function encoderLayer(
@@ -194,7 +196,7 @@ export function encoderLayer(
   name: string,
   x: Tensor,
   offsets: Tensor,
-  { drop, attention: kind = 'sdpa', firstOnly = false, trunk }: LayerOptions = {},
+  { drop, attention: kind = 'sdpa', firstOnly = false, inference = false, trunk }: LayerOptions = {},
 ): { output: Tensor; probabilities: Tensor | undefined; mixed: Tensor } {
   const p = new Parameters(g, '', trunk, drop)
   const { hidden_size: h, num_attention_heads: heads, intermediate_size: wide } = config
@@ -209,10 +211,11 @@ export function encoderLayer(
     // A first token's mask is the same either way.
     return firstOnly ? drop.sequences(input, p) : drop.tokens(input, p)
   }
-  const kept = (input: Tensor): Tensor => (firstOnly ? firstTokens(g, input) : input)
+  const kept = (input: Tensor): Tensor => (firstOnly ? firstOf(g, input) : input)
+  const asking = inference && kind === 'sdpa' ? kept(x) : x
 
   const byHeads = { heads, smoothing: smoothing(SMOOTHING.attention) }
-  const q = dense('attention.self.query', x, h, h, byHeads)
+  const q = dense('attention.self.query', asking, h, h, byHeads)
   const k = dense('attention.self.key', x, h, h, byHeads)
   const v = dense('attention.self.value', x, h, h, byHeads)
   const scale = 1 / Math.sqrt(h / heads)
@@ -221,7 +224,7 @@ export function encoderLayer(
   const attended = probabilities
     ? context(g, maps ? dropoutMaps(g, probabilities, offsets, maps) : probabilities, v, offsets)
     : attention(g, q, k, v, offsets, scale, maps)
-  const mixed = norm('attention.output', add(g, hidden(dense('attention.output.dense', kept(attended), h, h)), kept(x)))
+  const mixed = norm('attention.output', add(g, hidden(dense('attention.output.dense', kept(attended), h, h)), kept(asking)))
   const wider = hiddenAct(g, config, dense('intermediate.dense', mixed, wide, h, { smoothing: smoothing(SMOOTHING.feedForward) }))
   const output = norm('output', add(g, hidden(dense('output.dense', wider, h, wide)), mixed))
   return { output, probabilities, mixed }
@@ -237,14 +240,16 @@ function firstTokens(g: Graph, x: Tensor): Tensor {
   return gather(g, x, g.input(INPUTS.first, [SEQUENCES]))
 }
 
+/** The same of what may have only those. */
+const firstOf = (g: Graph, last: Tensor): Tensor => (last.shape[0] === SEQUENCES ? last : firstTokens(g, last))
+
 /** tanh(W x + b) of each sequence's first token: [B][H]. `last` is [T][H], or has only those. */
 export function pooler(g: Graph, p: Parameters, config: BertConfig, last: Tensor): Tensor {
   const h = config.hidden_size
-  const first = last.shape[0] === SEQUENCES ? last : firstTokens(g, last)
-  return activation(g, p.dense('pooler.dense', first, h, h), Activation.Tanh)
+  return activation(g, p.dense('pooler.dense', firstOf(g, last), h, h), Activation.Tanh)
 }
 
-/** [T][H] to [B][H]: the mean of each sequence, or its first token. */
+/** [T][H] to [B][H]: the mean of each sequence, or its first token, of which `last` may be all. */
 export function sentencePool(g: Graph, last: Tensor, pooling: 'mean' | 'cls'): Tensor {
-  return pooling === 'mean' ? meanPool(g, last, g.input(INPUTS.offsets, [OFFSETS])) : firstTokens(g, last)
+  return pooling === 'mean' ? meanPool(g, last, g.input(INPUTS.offsets, [OFFSETS])) : firstOf(g, last)
 }

@@ -92,7 +92,7 @@ export const SEQUENCE_CLASSIFICATION: Head = {
   build: ({ p, config, pooled, drop }) => ({
     logits: p.dense('classifier', dropped(pooled(), config, drop), config.num_labels, config.hidden_size),
   }),
-  instead: ({ classifier_pooling: pooling }) => (pooling === undefined ? undefined : SENTENCE_CLASSIFICATION),
+  instead: classification,
 }
 
 /** A classifier on the sentence embedding, without the pooler: what few-shot learning makes. */
@@ -106,7 +106,15 @@ const SENTENCE_CLASSIFICATION: Head = {
     const read = dropped(config.classifier_normalize ? normalize(g, vectors) : vectors, config, drop)
     return { logits: p.dense('classifier', read, config.num_labels, config.hidden_size) }
   },
-  instead: ({ classifier_pooling: pooling }) => (pooling === undefined ? SEQUENCE_CLASSIFICATION : undefined),
+  instead: classification,
+}
+
+const FIRST_CLASSIFICATION: Head = { ...SENTENCE_CLASSIFICATION, firstOnly: true }
+
+/** What a config asks for. */
+function classification({ classifier_pooling: pooling }: BertConfig): Head {
+  if (pooling === undefined) return SEQUENCE_CLASSIFICATION
+  return pooling === 'cls' ? FIRST_CLASSIFICATION : SENTENCE_CLASSIFICATION
 }
 
 /** One score a choice; the class shapes them [B, C]. */

@@ -38,7 +38,7 @@ export function headVariant(site: Site, attention: AttentionImplementation, kept
     key: [architecture, pooler, hidden, attentions, selected, embeds, lossKey(terms)].join('.'),
     attention,
     build: (g) => {
-      const { encoded, outputs } = forward(g, site, attention, kept)
+      const { encoded, outputs } = forward(g, site, attention, kept, true)
       for (const [name, tensor] of Object.entries(outputs)) g.output(name, tensor)
       if (hidden) encoded.hidden.forEach((tensor, i) => g.output(`hidden_states.${i}`, tensor))
       if (attentions) encoded.attentions.forEach((tensor, i) => g.output(`attentions.${i}`, tensor))
@@ -55,10 +55,11 @@ export function forward(
   site: Site,
   attention: AttentionImplementation,
   { hidden = false, embeds = false, selected = false, dropout = false }: Kept,
+  inference = false,
 ): { encoded: Encoded; outputs: Record<string, Tensor> } {
   const { head, config, trunk, place, poolerPlace } = site
   const drop = dropout ? new Dropout(g) : undefined
-  const encoded = bert(g, config, trunk, { embeds, drop, attention, firstOnly: head.firstOnly === true && !hidden })
+  const encoded = bert(g, config, trunk, { embeds, drop, attention, inference, firstOnly: head.firstOnly === true && !hidden })
   const outputs = buildHead(
     head,
     { g, config, trunk, selected, drop, p: new Parameters(g, place, trunk, drop), last: encoded.hidden.at(-1)! },

@@ -1,5 +1,5 @@
 // Fused attention and its gradient, with and without dropout, against the plain formulas in float64.
-import { Op } from '../../../assembly/abi.ts'
+import { AttentionMode, Op } from '../../../assembly/abi.ts'
 import { finiteDifferences, product, softmaxRow, transpose, type Numbers } from '../reference.ts'
 import { EPS, floats, ints, LENGTHS, map, most, offsetsOf, read, seeded, SIZES, written, type OpCase } from './case.ts'
 import { kept, SEEDS } from './dropout.ts'
@@ -124,6 +124,35 @@ export function* attention(): Generator<OpCase> {
             ...draws,
           ],
           floats: [scale, p],
+        }
+        if (p === 0) {
+          // The first query of each sequence, its rows one behind the other.
+          const first = (x: Numbers, layout: 'heads' | 'rows'): Float64Array => {
+            const rows = new Float64Array(heads * d * lengths.length)
+            for (let h = 0; h < heads; h++)
+              offsets
+                .subarray(0, -1)
+                .forEach((start, s) =>
+                  setHeadRows(rows, headRows(x, layout, h, heads, d, t, start, 1), layout, h, heads, d, lengths.length, s),
+                )
+            return rows
+          }
+          yield {
+            name: `attention ${name}, one query a sequence`,
+            op: Op.Attention,
+            mode: AttentionMode.One,
+            dims,
+            operands: [
+              read(Float32Array.from(first(q, 'heads'))),
+              read(k),
+              read(v),
+              written(first(values, 'rows'), tolerance),
+              read(offsets),
+              null,
+              ...draws,
+            ],
+            floats: [scale, p],
+          }
         }
         // dS of a query sums to at most 2 largest |dP|; a key's gradient is a sum over all queries.
         const slope = 2 * d * most(dout) * most(v) * factor
