@@ -5,6 +5,7 @@ import { FEW_SHOT } from './few-shot.ts'
 import { HEAD_BEHAVIOUR, HEADS_EQUAL_PYTORCH } from './heads.ts'
 import { LOSS_CASES } from './losses.ts'
 import { MODEL_CASES } from './models.ts'
+import { ODD_TEXTS } from './odd-texts.ts'
 import { PACKED } from './packed.ts'
 import { PIPELINE_BEHAVIOUR } from './pipeline-behaviour.ts'
 import { PIPELINE_CASES } from './pipelines.ts'
@@ -58,4 +59,5 @@ export const CONFORMANCE: Readonly<Record<string, readonly ConformanceCase[]>> =
   sources: SOURCE_CASES,
   pipelines: PIPELINE_CASES,
   'what pipelines do': PIPELINE_BEHAVIOUR,
+  'texts that no one meant to write': ODD_TEXTS,
 }
