@@ -142,10 +142,11 @@ describe('equal', () => {
   })
 })
 
-describe('departs from the reference, which is followed', () => {
+describe('departs from the reference, which is followed, or takes what ours refuses', () => {
   it.each(DEPARTURES.map((each): [string, Departure] => [each.name, each]))('%s', async (_, each) => {
     const told = theirs.get(each)!
     each.theirs?.(told.error ?? told.value)
+    if (each.refused) return expect(ours(each)).rejects.toThrow(each.refused)
     const mine = await ours(each)
     if (each.as === undefined) alike(mine, reference({ ...each, ...each.reference }), each.name)
     else {

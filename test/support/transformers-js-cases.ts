@@ -23,6 +23,8 @@ export interface Departure extends Case {
   readonly reference?: Partial<Case>
   /** Instead of a golden case: a call in which transformers.js does what the reference does, and what ours is of that. */
   readonly as?: Partial<Case> & { of?(value: unknown): unknown }
+  /** Instead of both: what ours says, for it refuses the call. */
+  readonly refused?: RegExp
 }
 
 const ADA = 'Ada Lovelace lived in London.'
@@ -241,5 +243,23 @@ export const DEPARTURES: readonly Departure[] = [
   {
     ...{ name: 'labels of equal score', ...zeroShot([ADA, ['cat', 'CAT']]), as: { inputs: [ADA, ['CAT', 'cat']] } },
     theirs: (value) => expect((value as Labels).labels).toEqual(['cat', 'CAT']),
+  },
+  {
+    name: 'labels to ignore that the model has not',
+    task: 'token-classification',
+    model: 'ner',
+    inputs: [ADA],
+    options: { ignore_labels: ['B-PERS'] },
+    theirs: (value) => expect((value as unknown[]).length).toBeGreaterThan(0),
+    refused: /ignore_labels: expected labels of the model, .*got "B-PERS". Did you mean B-PER\?/,
+  },
+  {
+    name: 'options that no one knows',
+    task: 'text-classification',
+    model: 'sentiment',
+    inputs: [ADA],
+    options: { topk: 2 },
+    theirs: (value) => expect(value).toHaveLength(1),
+    refused: /unknown option "topk". Did you mean "top_k"/,
   },
 ]
