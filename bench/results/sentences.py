@@ -1,4 +1,4 @@
-"""What sts-tuned.mjs and few-shot.mjs do, in PyTorch with the same recipe, on the ids that bertlet's tokenizer made: one line of JSON to standard output.
+"""What sts-tuned.mjs and few-shot.mjs do, in PyTorch with the same recipe, on the ids that bertlet's tokenizer made: a line of JSON to standard output, or one a draw.
 
     python3 sentences.py JOB CHECKPOINT
 
@@ -14,7 +14,7 @@ import time
 import torch
 import torch.nn.functional as F
 
-from sst2 import hidden, load
+from sst2 import hidden, in_parts, load
 
 
 def padded(rows):
@@ -24,14 +24,17 @@ def padded(rows):
 
 
 def embed(w, config, rows, training=False):
-    ids, mask = padded(rows)
-    x = hidden(w, config, ids, mask, training)
-    return (x * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+    """Means of the last layer, [rows, H]."""
+    parts, means = in_parts(range(len(rows)), 16, lambda i: len(rows[i])), []
+    for part in parts:
+        ids, mask = padded([rows[i] for i in part])
+        means.append((hidden(w, config, ids, mask, training) * mask[..., None]).sum(1) / mask.sum(1, keepdim=True))
+    return torch.cat(means)[torch.argsort(torch.tensor([i for part in parts for i in part]))]
 
 
 def embed_all(w, config, rows):
     with torch.no_grad():
-        return torch.cat([F.normalize(embed(w, config, rows[i : i + 64]), dim=-1) for i in range(0, len(rows), 64)])
+        return F.normalize(embed(w, config, rows), dim=-1)
 
 
 def cosines(a, b):
@@ -82,7 +85,7 @@ def sts(job, w, config):
     )[0]
     before = correlation()
     train(w, config, recipe, batches, cosent)
-    return {"before": before, "spearman": correlation()}
+    yield {"before": before, "spearman": correlation()}
 
 
 def few_shot(job, w, config):
@@ -96,18 +99,15 @@ def few_shot(job, w, config):
         return float((head.predict(dev.double().numpy()) == wanted).mean())
 
     frozen = embed_all(w, config, rows)
-    results = []
     for draw in job["draws"]:
-        result = {"size": draw["size"], "draw": draw["draw"], "probe": accuracy(w, draw, frozen)}
+        result = {"size": draw["size"], "draw": draw["draw"], "logistic": accuracy(w, draw, frozen)}
         if draw.get("pairs"):
             recipe = job["recipe"]
             torch.manual_seed(draw["draw"])
             own = {k: v.detach().clone().requires_grad_() for k, v in w.items()}
             train(own, config, recipe, cut([[draw["train"][a], draw["train"][b], label] for a, b, label in draw["pairs"]], recipe["batch"]), F.mse_loss)
             result["contrastive"] = accuracy(own, draw, embed_all(own, config, rows))
-        print(json.dumps(result), file=sys.stderr, flush=True)
-        results.append(result)
-    return {"results": results}
+        yield result
 
 
 def main(path, checkpoint):
@@ -117,8 +117,8 @@ def main(path, checkpoint):
     torch.manual_seed(job["seed"])
     w, config = load(checkpoint, job["seed"])
     start = time.time()
-    result = {"sts": sts, "few-shot": few_shot}[job["kind"]](job, w, config)
-    print(json.dumps({"side": "pytorch", "version": torch.__version__, **result, "seconds": round(time.time() - start)}), flush=True)
+    for result in {"sts": sts, "few-shot": few_shot}[job["kind"]](job, w, config):
+        print(json.dumps({"version": torch.__version__, **result, "seconds": round(time.time() - start)}), flush=True)
 
 
 if __name__ == "__main__":

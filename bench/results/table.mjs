@@ -1,8 +1,9 @@
 // How results of several seeds are told.
 
+export const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length
+
 export function meanAndRange(values, digits) {
-  const mean = values.reduce((a, b) => a + b, 0) / values.length
-  return `mean ${mean.toFixed(digits)}, ${Math.min(...values).toFixed(digits)} to ${Math.max(...values).toFixed(digits)}`
+  return `mean ${mean(values).toFixed(digits)}, ${Math.min(...values).toFixed(digits)} to ${Math.max(...values).toFixed(digits)}`
 }
 
 /** 0 ... length - 1 in random order, the same for the same seed: Fisher and Yates over mulberry32. */

