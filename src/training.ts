@@ -25,6 +25,7 @@ export {
   type OptimizerState,
   type StateReader,
   type StepResult,
+  type UnloadedAdapter,
   type UnloadedModel,
   type TrainingInputs,
 } from './training/head-training.ts'

@@ -178,6 +178,18 @@ describe('training an adapter', () => {
     await base.dispose()
   })
 
+  it.each(['f32', 'int8'] as const)('on a base in %s that is not loaded takes the bytes that it takes on a loaded one', async (dtype) => {
+    const [adapter, shape] = [{ r: 2, lora_dropout: 0.1, bias: 'lora_only' } as const, { batch_size: 2, sequence_length: 16 }]
+    const base = await BertForSequenceClassification.fromPretrained(FILES, { threads: 2, dtype })
+    const tuned = await base.withAdapter(adapter)
+    const told = HeadTraining.estimate(tuned, {}, shape)
+    const unloaded = { type: BertForSequenceClassification, config: base.config, threads: 2, dtype, adapter }
+    expect(await HeadTraining.estimate(unloaded, {}, shape)).toEqual(told)
+    await expect(HeadTraining.estimate({ ...unloaded, adapter: { target_modules: ['quary'] } })).rejects.toThrow(/Did you mean query\?/)
+    await tuned.dispose()
+    await base.dispose()
+  })
+
   it('drops out what the adapter reads: other masks for another seed, the same bits for any cut', async () => {
     const losses: number[][] = []
     for (const [seed, options] of [

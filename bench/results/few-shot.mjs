@@ -25,6 +25,7 @@ const { values, positionals } = parseArgs({
     contrastive: { type: 'boolean', default: false },
     torch: { type: 'boolean', default: false },
     python: { type: 'string', default: '/usr/bin/python3' },
+    only: { type: 'string' },
   },
 })
 if (positionals.length !== 1) {
@@ -48,9 +49,10 @@ const draws = sizes.flatMap((size) =>
 )
 /** What tells a run from others. */
 const run = (side, way, size, draw) => ({ side, way, ...(way === 'contrastive' && { recipe: { ...RECIPE, max_steps } }), size, draw })
-for (const { size, draw, chosen } of draws)
+const sides = values.only?.split(',') ?? ['bertlet', ...(values.torch ? ['pytorch'] : [])]
+for (const { size, draw, chosen } of sides.includes('bertlet') ? draws : [])
   for (const way of ways) await results.once(run('bertlet', way, size, draw), () => measured(chosen, way === 'contrastive', draw))
-if (values.torch) {
+if (sides.includes('pytorch')) {
   const lacking = draws.filter(({ size, draw }) => ways.some((way) => results.of(run('pytorch', way, size, draw)).length === 0))
   const jobs = lacking.map(async ({ size, draw, chosen }) => {
     const labels = chosen.map(([, label]) => label)

@@ -22,6 +22,7 @@ const { values, positionals } = parseArgs({
     threads: { type: 'string' },
     torch: { type: 'boolean', default: false },
     python: { type: 'string', default: '/usr/bin/python3' },
+    only: { type: 'string' },
   },
 })
 if (positionals.length !== 1) {
@@ -39,7 +40,8 @@ const order = shuffled(pairs.length, 0)
 const half = pairs.length >> 1
 const [tune, measure] = [order.slice(0, half), order.slice(half)].map((part) => part.map((i) => pairs[i]))
 
-const [sides, seeds] = [values.torch ? ['bertlet', 'pytorch'] : ['bertlet'], values.seeds.split(',').map(Number)]
+const sides = values.only?.split(',') ?? ['bertlet', ...(values.torch ? ['pytorch'] : [])]
+const seeds = values.seeds.split(',').map(Number)
 const run = (side, seed) => ({ side, recipe: RECIPE, pairs: pairs.length, seed })
 for (const side of sides)
   for (const seed of seeds) await results.once(run(side, seed), () => (side === 'bertlet' ? tuned(seed) : tunedByPytorch(seed)))

@@ -23,6 +23,7 @@ export function commandLine(name, what, defaults) {
       torch: { type: 'boolean', default: false },
       fresh: { type: 'boolean', default: false },
       python: { type: 'string', default: '/usr/bin/python3' },
+      only: { type: 'string' },
     },
   })
   if (positionals.length === 1)
@@ -46,7 +47,7 @@ export const loadTokenizer = () => Tokenizer.fromPretrained(CHECKPOINT)
  */
 export async function measure(task, options) {
   const [results, seeds] = [await openResults(options.output), options.seeds.split(',').map(Number)]
-  const sides = ['bertlet', ...(options.fresh ? ['fresh trunk'] : []), ...(options.torch ? ['pytorch'] : [])]
+  const sides = options.only?.split(',') ?? ['bertlet', ...(options.fresh ? ['fresh trunk'] : []), ...(options.torch ? ['pytorch'] : [])]
   const run = (side, seed) => ({ side, recipe: options.recipe, rows: task.train.length, seed })
   for (const side of sides)
     for (const seed of seeds)

@@ -97,6 +97,14 @@ export async function adapt(from: Loaded, what: ModelSource | LoraConfig, option
   }
 }
 
+/** A fresh adapter on a base without weights: to tell what its training would take. */
+export function adaptWeightless(base: Loaded, given: LoraConfig, labels: LabelOptions): Loaded {
+  const place = 'adapter/'
+  const { config, bert, head, parts, own, shared, layout } = planFresh(base, given, place, labels)
+  const adapter = { name: 'default', config, parts, base, block: undefined as never, place, plans: '', shape: '', ended: () => {} }
+  return new Loaded({ ...base, head, config: bert, trunk: { ...base.trunk, adapter: layout }, specs: [...shared, ...own], adapter })
+}
+
 /** A checkpoint with an adapter on it. What the adapter brings need not be in the checkpoint; all else must. */
 export async function loadAdapted(from: ModelSource, head: Head, { adapter, ...options }: LoadOptions): Promise<Loaded> {
   const of = (names: readonly string[]) => Object.fromEntries(Object.entries(options).filter(([name]) => names.includes(name)))

@@ -3,6 +3,7 @@ import { weightBytes } from '../engine/store.ts'
 import { BertletError, checkOptions, expected } from '../errors.ts'
 import type { Graph } from '../graph/graph.ts'
 import type { Tensor as Symbolic } from '../graph/tensor.ts'
+import type { LoraConfig } from '../models/adapter-config.ts'
 import { chunkInputs } from '../models/collect.ts'
 import { BertConfig } from '../models/config.ts'
 import { dropoutInputs } from '../models/dropout.ts'
@@ -11,6 +12,7 @@ import { lossKey, type LossTerm } from '../models/labels.ts'
 import { lossInputs, lossScales, lossGraph } from '../models/losses.ts'
 import type { BertPreTrainedModel, ModelClass } from '../models/model.ts'
 import { LABEL_OPTIONS, withLabels, type LabelOptions, type RunOptions } from '../models/options.ts'
+import { residentLayout } from '../models/parameters.ts'
 import { toHuggingFace } from '../weights/names.ts'
 import { trainingGraphs, type TrainingGraphs } from './graphs.ts'
 import { chooseMemory, memoryDefaults, takeMemory, type MemoryOptions, type MemoryRequest, type TrainingMemory } from './memory.ts'
@@ -68,6 +70,14 @@ export interface UnloadedModel extends RunOptions, LabelOptions {
   readonly type: ModelClass
   readonly config: BertConfig
 }
+
+/** A model that is not loaded, and the fresh adapter that would be trained on it. */
+export interface UnloadedAdapter extends UnloadedModel {
+  readonly adapter: LoraConfig
+}
+
+/** Sizes of a batch, or a step's inputs. */
+type EstimatedStep = BatchShape | TrainingInputs | readonly TrainingInputs[]
 
 let nextId = 1
 
@@ -132,16 +142,25 @@ export class HeadTraining {
    *
    *     const { total, gradient_checkpointing } = HeadTraining.estimate(model, {}, { batch_size: 32, sequence_length: 128 })
    *     const before = HeadTraining.estimate({ type: BertForMaskedLM, config, threads: 2 })
+   *     const low = await HeadTraining.estimate({ type: BertForSequenceClassification, config, adapter: { r: 8 } })
    *
-   * @param model a model, or its class, config and options, when none is loaded yet.
+   * @param model a model, or its class, config and options, when none is loaded yet; with `adapter` the answer is a promise, as what plans it is loaded then.
    * @param of the size of a batch, or a step's inputs; by default a full chunk, as the model's `budget` has it.
    */
+  static estimate(model: UnloadedAdapter, options?: HeadTrainingOptions, of?: EstimatedStep): Promise<TrainingMemory>
+  static estimate(model: BertPreTrainedModel | UnloadedModel, options?: HeadTrainingOptions, of?: EstimatedStep): TrainingMemory
   static estimate(
-    model: BertPreTrainedModel | UnloadedModel,
+    model: BertPreTrainedModel | UnloadedModel | UnloadedAdapter,
     options: HeadTrainingOptions = {},
-    of: BatchShape | TrainingInputs | readonly TrainingInputs[] = {},
-  ): TrainingMemory {
-    const training = new HeadTraining('loaded' in model ? model : { loaded: unloaded(model) }, options)
+    of: EstimatedStep = {},
+  ): TrainingMemory | Promise<TrainingMemory> {
+    if (!('loaded' in model) && 'adapter' in model)
+      return unloadedAdapter(model).then((loaded) => HeadTraining.estimateOf(loaded, options, of))
+    return HeadTraining.estimateOf('loaded' in model ? model.loaded : unloaded(model), options, of)
+  }
+
+  private static estimateOf(loaded: Loaded, options: HeadTrainingOptions, of: EstimatedStep): TrainingMemory {
+    const training = new HeadTraining({ loaded }, options)
     const given = Array.isArray(of) || 'input_ids' in of || 'inputs_embeds' in of
     const parts = training.prepared(given ? (of as TrainingInputs) : inputsOfShape(training.loaded, of as BatchShape))
     return training.told(parts)
@@ -311,19 +330,22 @@ export class HeadTraining {
 
   /** What a step needs beyond what there is. */
   protected request(parts: readonly Prepared[]): MemoryRequest {
-    const { engine, specs, budget, head, id } = this.loaded
+    const { engine, specs, budget, head, id, trunk, adapter } = this.loaded
     return {
       ...this.memory,
       // What was needed once stays.
       gradient_checkpointing: this.taken?.gradient_checkpointing === true ? true : this.memory.gradient_checkpointing,
       graphs: (this.graphs ??= this.build(parts[0]!)),
       bound: boundOf(parts, budget, this.session?.bound),
-      weights: specs.map(({ held, shape, layout }) => {
+      weights: specs.map((spec) => {
+        const { held, shape } = spec
         const present = engine.store.has(held)
-        const bytes = alignUp(
-          present ? engine.store.get(held).bytes : weightBytes({ shape, layout: layout === 'panel' ? 'panel' : 'rows' }),
-        )
-        return { bytes, held: present }
+        // An adapter is in f32 on any base.
+        const dtype = adapter && held.startsWith(adapter.place) ? 'f32' : trunk.dtype
+        return {
+          bytes: alignUp(present ? engine.store.get(held).bytes : weightBytes({ shape, layout: residentLayout(spec, dtype) })),
+          held: present,
+        }
       }),
       key: `${id}|${this.own}|train.step`,
       begun: this.session !== undefined,
@@ -393,6 +415,12 @@ function unloaded({ type, config, ...options }: UnloadedModel): Loaded {
   const labels = new Set<string>(LABEL_OPTIONS)
   const run = Object.fromEntries(Object.entries(options).filter(([name]) => !labels.has(name)))
   return weightless(withLabels(config, options), type.headFor({}), run)
+}
+
+async function unloadedAdapter({ adapter, ...base }: UnloadedAdapter): Promise<Loaded> {
+  const { adaptWeightless } = await import('../models/seldom.ts')
+  const labels = Object.fromEntries(Object.entries(base).filter(([name]) => (LABEL_OPTIONS as readonly string[]).includes(name)))
+  return adaptWeightless(unloaded(base), adapter, labels)
 }
 
 const keyOf = ({ terms, batch }: Prepared): string => `${lossKey(terms)}|${batch.embeds !== undefined}`
