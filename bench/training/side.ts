@@ -19,7 +19,8 @@ export class Side {
   runs = ''
 
   static async start(name: string, command: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Side> {
-    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, ...env } })
+    const set = Object.fromEntries(Object.entries({ ...process.env, ...env }).filter(([, value]) => value !== ''))
+    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], env: set })
     const reader: Interface = createInterface({ input: child.stdout })
     const side = new Side(name, child, reader[Symbol.asyncIterator]())
     side.runs = ((await side.answer()) as { runs: string }).runs
