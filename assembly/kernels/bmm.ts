@@ -64,9 +64,10 @@ export function bmm(r: usize): void {
     const rowStride = nt ? mapStride : strideC
     const to = nt ? c + map + <usize>i0 * mapStride : base(c, (flags & BmmMode.CHeads) != 0, head, d, t) + <usize>(start + i0) * strideC
     if (nt) product(from, strideA, rows, d, tokensB, strideB, true, length, scale, to, rowStride, fresh)
-    else if (kind == BmmMode.NN)
+    else if (isDefined(INFERENCE) || kind == BmmMode.NN)
       product(from + <usize>i0 * mapStride, mapStride, rows, length, tokensB, strideB, false, d, scale, to, rowStride, fresh)
     else {
+      // Of gradients alone.
       for (let k0 = 0; k0 < length; k0 += KC) {
         const kc = min(KC, length - k0)
         const lda = ((<usize>kc) << 2) + PAD

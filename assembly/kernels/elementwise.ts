@@ -30,7 +30,8 @@ export function activation(r: usize): void {
   for (let unit = next(); unit < units(r); unit = next()) {
     const x = at(r, 0, unit)
     const y = at(r, 1, unit)
-    const slope = operand(r, 2) ? at(r, 2, unit) : 0
+    // What the backward pass multiplies by: no plan of inference keeps it.
+    const slope = !isDefined(INFERENCE) && operand(r, 2) ? at(r, 2, unit) : 0
     const n = size(r, unit)
     switch (mode(r) & Activation.Mask) {
       case Activation.Gelu:
@@ -61,22 +62,23 @@ export function activation(r: usize): void {
 // @ts-ignore: decorator
 @inline
 function activateRun(kind: i32, x: usize, y: usize, slope: usize, n: i32): void {
-  const end = x + ((<usize>(n & ~3)) << 2)
-  for (; x < end; x += 16, y += 16) {
-    const value = v128.load(x)
+  // One body for whole vectors and the rest: it is in the bundle once for each kind.
+  for (; n > 0; n -= 4, x += 16, y += 16) {
+    const whole = n >= 4
+    const value = whole ? v128.load(x) : loadTail(x, n)
     const g = gate(kind, value)
-    v128.store(y, gated(kind, value, g))
-    if (!slope) continue
-    v128.store(slope, derivative(kind, value, g))
+    put(y, gated(kind, value, g), n, whole)
+    if (isDefined(INFERENCE) || !slope) continue
+    put(slope, derivative(kind, value, g), n, whole)
     slope += 16
   }
-  const rest = n & 3
-  if (rest) {
-    const value = loadTail(x, rest)
-    const g = gate(kind, value)
-    storeTail(y, gated(kind, value, g), rest)
-    if (slope) storeTail(slope, derivative(kind, value, g), rest)
-  }
+}
+
+// @ts-ignore: decorator
+@inline
+function put(to: usize, value: v128, n: i32, whole: bool): void {
+  if (whole) v128.store(to, value)
+  else storeTail(to, value, n)
 }
 
 /** dx = or += dy * slope. */

@@ -56,7 +56,7 @@ export function gemm(r: usize): void {
   const c = operand(r, 3)
   const scale = float(r, 0)
   const accumulate = (flags & GradMode.Accumulate) != 0
-  const columnsA = (flags & GemmMode.AColumns) != 0
+  const columnsA = !isDefined(INFERENCE) && (flags & GemmMode.AColumns) != 0
   const sourceB = flags & GemmMode.BMask
   assert(!(accumulate && scale != 1 && sourceB == GemmMode.BPanel))
 
@@ -116,10 +116,12 @@ function touch(from: usize, to: usize): void {
 function panelOf(b: usize, source: i32, n: i32, k: i32, n0: i32, columns: i32, k0: i32, kc: i32, scale: f32): usize {
   if (source == GemmMode.BPanel) return b + ((<usize>(n0 >> 3) * <usize>k + <usize>k0) << 5)
   const panel = panelScratch()
-  if (source == GemmMode.BRows) packRowSlices(b + ((<usize>k0 * <usize>n + <usize>n0) << 2), (<usize>n) << 2, columns, kc, panel)
-  else if (source == GemmMode.BColumns) packColumns(b + ((<usize>n0 * <usize>k + <usize>k0) << 2), (<usize>k) << 2, columns, kc, panel)
+  // The other sources are those of gradients.
+  if (isDefined(INFERENCE) || source == GemmMode.BColumns)
+    packColumns(b + ((<usize>n0 * <usize>k + <usize>k0) << 2), (<usize>k) << 2, columns, kc, panel)
+  else if (source == GemmMode.BRows) packRowSlices(b + ((<usize>k0 * <usize>n + <usize>n0) << 2), (<usize>n) << 2, columns, kc, panel)
   else if (source == GemmMode.BPanelTransposed) packPanelTransposed(b, n, n0, columns, k0, kc, panel)
-  else if (!isDefined(INFERENCE)) packPanel8Transposed(b, n, n0, k0, kc, panel)
+  else packPanel8Transposed(b, n, n0, k0, kc, panel)
   if (scale != 1) scalePanel(panel, kc, scale)
   return panel
 }
@@ -498,6 +500,13 @@ function finishRows(c: usize, rows: i32, stride: usize, scale: f32, bias: usize,
 // @ts-ignore: decorator
 @inline
 function finishAs(kind: i32, c: usize, rows: i32, stride: usize, by: v128, low: v128, high: v128): void {
+  if (kind != Activation.Gelu && kind != Activation.None) {
+    // One body, as these are seldom: half the code.
+    for (let i = 0; i < rows; i++, c += stride)
+      for (let half: usize = 0; half < 32; half += 16)
+        v128.store(c + half, activate(kind, f32x4.add(f32x4.mul(v128.load(c + half), by), half ? high : low)))
+    return
+  }
   for (let i = 0; i < rows; i++, c += stride) {
     const x = f32x4.add(f32x4.mul(v128.load(c), by), low)
     const y = f32x4.add(f32x4.mul(v128.load(c, 16), by), high)

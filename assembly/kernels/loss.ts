@@ -148,11 +148,12 @@ export function elementLoss(r: usize): void {
     let x = operand(r, 0) + row
     let t = operand(r, 1) + row
     let y = operand(r, 2) + row
-    for (const end = x + ((<usize>(n & ~3)) << 2); x < end; x += 16, t += 16, y += 16) {
-      v128.store(y, elementLossOf(kind, v128.load(x), v128.load(t)))
+    for (let left = n; left > 0; left -= 4, x += 16, t += 16, y += 16) {
+      const whole = left >= 4
+      const loss = elementLossOf(kind, whole ? v128.load(x) : loadTail(x, left), whole ? v128.load(t) : loadTail(t, left))
+      if (whole) v128.store(y, loss)
+      else storeTail(y, loss, left)
     }
-    const rest = n & 3
-    if (rest) storeTail(y, elementLossOf(kind, loadTail(x, rest), loadTail(t, rest)), rest)
   }
 }
 
