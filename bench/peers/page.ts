@@ -1,4 +1,4 @@
-// npm run bench:page [-- --rounds 7] : bertlet beside onnxruntime-web in one isolated page of Chromium, one thread and two, all-MiniLM-L6-v2. Both take turns within
+// npm run bench:page [-- --rounds 5] : bertlet beside onnxruntime-web in one isolated page of Chromium, one thread and two, all-MiniLM-L6-v2. Both take turns within
 // the session; their outputs are compared before a time is believed.
 import { cpus } from 'node:os'
 import path from 'node:path'
@@ -10,7 +10,7 @@ import { ISOLATED, serve, withPage } from '../../test/support/runtimes/site.ts'
 import { prepare } from './models.mjs'
 
 const here = import.meta.dirname
-const { values } = parseArgs({ options: { rounds: { type: 'string', default: '7' } } })
+const { values } = parseArgs({ options: { rounds: { type: 'string', default: '5' } } })
 
 interface Cell {
   readonly dtype: 'f32' | 'int8'

@@ -4,6 +4,7 @@ import { execFile } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { BertConfig, BertModel } from '../../src/index.node.ts'
 import { ensureIsolates, withInspector, withWorkerd, type HeapUsage } from './runtimes/isolates.ts'
@@ -26,7 +27,7 @@ try {
   await base.dispose()
   await command('quantize', at('base-f32'), at('base'), '--dtype', 'int4')
   console.log(
-    '| model | dtype | build | wasm memory MB | JS heap and buffers MB | code MB | together MB | goal |\n|---|---|---|---|---|---|---|---|',
+    '| model | dtype | build | wasm memory MB | JS heap and buffers MB | code MB | together MB | at most, loading MB | goal |\n|---|---|---|---|---|---|---|---|---|',
   )
   for (const [name, model, limit] of [
     ['MiniLM', 'minilm', 64],
@@ -37,13 +38,23 @@ try {
       { MODEL: at(model) },
       (isolate, code) =>
         withInspector(isolate, async (heap) => {
-          const text = await (await isolate.dispatchFetch('http://isolate/')).text()
+          const answer = isolate.dispatchFetch('http://isolate/').then((response) => response.text())
+          // The memory of wasm only grows: with the most that the heap ever held it is the peak of loading.
+          let most = 0
+          let done = false
+          const watching = (async () => {
+            for (; !done; await sleep(10)) most = Math.max(most, heapOf(await heap()))
+          })()
+          const text = await answer.finally(() => (done = true))
+          await watching
           if (!text.startsWith('{')) throw new Error(text)
           const { memory, dtype, build } = JSON.parse(text) as { memory: number; dtype: string; build: string }
           const held = heapOf(await heap())
-          const together = memory + held + code
-          console.log(`| ${name} | ${dtype} | ${build} | ${mega(memory)} | ${mega(held)} | ${mega(code)} | ${mega(together)} | ${limit} |`)
-          if (together > limit * MB) process.exitCode = 1
+          const [together, peak] = [memory + held + code, memory + Math.max(most, held) + code]
+          console.log(
+            `| ${name} | ${dtype} | ${build} | ${mega(memory)} | ${mega(held)} | ${mega(code)} | ${mega(together)} | ${mega(peak)} | ${limit} |`,
+          )
+          if (peak > limit * MB) process.exitCode = 1
         }),
       { minify: true },
     )

@@ -29,24 +29,30 @@ function tellAll(text: string, tell: Tell): void {
 }
 
 /** The part of Miniflare that is used here. */
-interface Isolate {
+export interface Isolate {
+  readonly ready: Promise<unknown>
   dispatchFetch(url: string): Promise<Response>
   getInspectorURL(): Promise<URL>
   dispose(): Promise<void>
 }
 
-/** An isolate of a main beside this file, with folders of this machine as services, for the time of some work; `code` is the bytes that it is deployed with. */
+/**
+ * An isolate of a main beside this file, with folders of this machine as services, for the time of some work; `code` is the bytes that it is deployed with, `more`
+ * compiled modules beside the kernels.
+ */
 export function withWorkerd<T>(
   main: string,
   folders: Readonly<Record<string, string>>,
   work: (isolate: Isolate, code: number) => Promise<T>,
   options: BuildOptions = {},
+  more: Readonly<Record<string, Uint8Array>> = {},
 ): Promise<T> {
   return withBundle(main, { plugins: [staticModules()], conditions: ['workerd'], ...options }, async (file) => {
     const { Miniflare } = load('miniflare') as { Miniflare: new (options: object) => Isolate }
     const modules = [
       { type: 'ESModule', path: 'main.mjs', contents: await readFile(file, 'utf8') },
       ...(await Promise.all(KERNELS.map(async (name) => ({ type: 'CompiledWasm', path: name, contents: await wasm(name) })))),
+      ...Object.entries(more).map(([name, contents]) => ({ type: 'CompiledWasm', path: name, contents })),
     ]
     const isolate = new Miniflare({
       compatibilityDate: '2025-09-01',
