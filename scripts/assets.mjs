@@ -1,7 +1,7 @@
 // What the bundle holds inline: wasm as text, workers as bundled text. One plugin for esbuild, one for vite, the same result.
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
-import { build } from 'esbuild'
+import { build, buildSync } from 'esbuild'
 import { changesOf, textOf } from './code.mjs'
 
 const root = path.join(import.meta.dirname, '..')
@@ -31,17 +31,24 @@ const LIKE = {
   fast: ['simd', 'inference-fast'],
 }
 
+/** The way there is the way back: parts.ts has both. */
+const { outputFiles } = buildSync({ entryPoints: [path.join(root, 'src/engine/parts.ts')], bundle: true, write: false, format: 'esm' })
+const { parted } = await import(`data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`)
+
 async function wasmModule(file) {
   const others = (LIKE[path.basename(file, '.wasm')] ?? []).map((name) => path.join(path.dirname(file), `${name}.wasm`))
-  const base = Buffer.concat(await Promise.all(others.map((other) => readFile(other))))
-  const bytes = await readFile(file)
-  const text = JSON.stringify(textOf(others.length === 0 ? bytes : changesOf(base, bytes)))
+  const base = Buffer.concat(await Promise.all(others.map(async (other) => parted(await readFile(other)))))
+  const parts = Buffer.from(parted(await readFile(file)))
+  const text = JSON.stringify(textOf(others.length === 0 ? parts : changesOf(base, parts)))
+  const engine = (name) => JSON.stringify(path.join(root, 'src/engine', name))
   return [
-    `import { bytesOf, changed } from ${JSON.stringify(path.join(root, 'src/engine/code.ts'))}`,
-    ...others.map((other, i) => `import base${i} from ${JSON.stringify(other)}`),
+    `import { bytesOf, changed } from ${engine('code.ts')}`,
+    `import { joined } from ${engine('parts.ts')}`,
+    ...others.map((other, i) => `import { parts as base${i} } from ${JSON.stringify(other)}`),
     others.length === 0
-      ? `export default bytesOf(${text})`
-      : `export default changed([${others.map((_, i) => `base${i}`).join()}], bytesOf(${text}))`,
+      ? `export const parts = bytesOf(${text})`
+      : `export const parts = changed([${others.map((_, i) => `base${i}`).join()}], bytesOf(${text}))`,
+    'export default joined(parts)',
   ].join('\n')
 }
 

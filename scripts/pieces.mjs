@@ -9,6 +9,9 @@
 //                                                        class Task { ... expected() ... }
 //                                                        return { Task } }
 //     await import('./lib-B.js')                  ->   await import('./lib-B.js').then((piece) => piece.default({ a: expected }))
+//
+// Only what the first entries, index.*, have anyway is handed over by what all pages load: of files that only another entry has, such as losses,
+// which training brings along, the pieces have copies. Those files must hold no state.
 import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { transform } from 'esbuild'
@@ -23,20 +26,24 @@ export async function detachPieces({ outputs }) {
       imports.filter((each) => each.kind === kind && !each.external).map((each) => path.join(own, path.basename(each.path)))
     files.set(name, {
       ...parse(await readFile(name, 'utf8')),
+      map: await readFile(`${name}.map`, 'base64'),
       entry: entryPoint !== undefined && !path.basename(name).startsWith('lib-'),
       before: kinds('import-statement'),
       later: kinds('dynamic-import'),
     })
   }
-  const there = closure(
-    [...files].filter(([, { entry }]) => entry).map(([name]) => name),
-    (name) => files.get(name).before,
-  )
+  const entries = [...files].filter(([, { entry }]) => entry).map(([name]) => name)
+  const loadedWith = (names) => closure(names, (name) => files.get(name).before)
+  const there = loadedWith(entries)
+  for (const copy of copyForPieces(files, there, loadedWith(entries.filter((name) => path.basename(name).startsWith('index.')))))
+    for (const file of [copy, `${copy}.map`]) outputs[file] = { imports: [] }
   const needs = whatPiecesNeed(files, there)
   for (const name of there) addImports(name, files, needs)
   checkCycles(there, files)
   await Promise.all(
-    [...files].map(([name, file]) => minify(name, there.has(name) ? callerText(name, file, needs) : pieceText(name, file, there, needs))),
+    [...files].map(([name, file]) =>
+      minify(name, file.map, there.has(name) ? callerText(name, file, needs) : pieceText(name, file, there, needs)),
+    ),
   )
 }
 
@@ -67,6 +74,28 @@ function closure(start, next) {
   const found = new Set(start)
   for (const each of found) for (const other of next(each)) found.add(other)
   return found
+}
+
+/** Gives the pieces that `first` leads to copies of what is there, but not in `first`; their names. */
+function copyForPieces(files, there, first) {
+  const pieces = closure(
+    [...first].flatMap((name) => files.get(name).later),
+    (name) => [...files.get(name).before, ...files.get(name).later].filter((other) => !there.has(other)),
+  )
+  const strange = (name) => there.has(name) && !first.has(name)
+  const copyOf = (name) => (strange(name) ? name.replace(/lib-(.*)\.js$/, 'lib-of-pieces-$1.js') : name)
+  const copied = new Set()
+  for (const name of pieces) {
+    const file = files.get(name)
+    for (const other of file.before.filter(strange)) {
+      if (!copied.has(copyOf(other))) files.set(copyOf(other), { ...files.get(other), entry: false })
+      copied.add(copyOf(other))
+      pieces.add(copyOf(other))
+    }
+    const imports = file.imports.map((each) => ({ ...each, file: path.basename(copyOf(path.join(path.dirname(name), each.file))) }))
+    files.set(name, { ...file, imports, before: file.before.map(copyOf) })
+  }
+  return copied
 }
 
 /** For every piece the things of the files that are there, { file, name }, by a short key: its own, and those of the pieces that it loads. */
@@ -176,8 +205,7 @@ function pieceText(name, file, there, needs) {
 /** The comment that names the source map stays last. */
 const beforeMap = (body, end) => body.replace(/\n\/\/# sourceMappingURL=.*\s*$|$/, (comment) => `${end}${comment}`)
 
-async function minify(name, text) {
-  const map = await readFile(`${name}.map`, 'base64')
+async function minify(name, map, text) {
   const contents = text.replace(/\/\/# sourceMappingURL=.*\s*$/, `//# sourceMappingURL=data:application/json;base64,${map}\n`)
   const made = await transform(contents, {
     minify: true,

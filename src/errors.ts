@@ -41,6 +41,7 @@ export function show(value: unknown): string {
   if (value instanceof Words) return value.text
   if (typeof value === 'string') return value.length > 60 ? `${JSON.stringify(value.slice(0, 57))}...` : JSON.stringify(value)
   if (typeof value === 'bigint') return `${value}n`
+  if (typeof value === 'function') return 'a function'
   if (value === null || typeof value !== 'object') return String(value)
   if (Array.isArray(value)) return `an array of ${value.length}`
   if (ArrayBuffer.isView(value))

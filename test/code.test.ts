@@ -4,6 +4,7 @@ import { instantiateSync } from '@assemblyscript/loader'
 import { describe, expect, it } from 'vitest'
 import { changesOf, textOf } from '../scripts/code.mjs'
 import { bytesOf, changed } from '../src/engine/code.ts'
+import { joined, parted } from '../src/engine/parts.ts'
 import { compileNow, emptyMemory, instantiateNow } from '../src/engine/module.ts'
 import { random } from './support/random.ts'
 
@@ -23,6 +24,12 @@ describe('kernels in the bundle', () => {
       expect(code).toBeInstanceOf(Uint8Array)
       expect(Buffer.compare(Buffer.from(code as Uint8Array), built(name))).toBe(0)
     }
+  })
+
+  it.each(['inference', 'inference-dot', 'inference-fast', 'simd', 'dot', 'fast', 'debug'])('come back from their parts: %s', (name) => {
+    const parts = parted(built(name))
+    expect(Buffer.compare(parts.subarray(-built(name).length), built(name))).not.toBe(0)
+    expect(Buffer.compare(joined(parts), built(name))).toBe(0)
   })
 
   it.each(['inference', 'simd', 'debug'])('leave to the host what is behind their tables: %s', async (name) => {

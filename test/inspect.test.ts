@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { BertModel, inspect } from '../src/index.node.ts'
 import { memoryFolder } from '../src/training.ts'
-import { writeSafetensors, type TensorToWrite } from '../src/weights/safetensors.ts'
+import { writeSafetensors, type TensorToWrite } from '../src/weights/write-safetensors.ts'
 import { memorySource, type Source } from '../src/weights/source.ts'
 import { checkpoint, vocabulary, type HeadTensors } from './support/models.ts'
 

@@ -4,6 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Activation, ElementLoss, Pair } from '../assembly/abi.ts'
 import { Engine, type Inputs } from '../src/engine/engine.ts'
 import type { Graph } from '../src/graph/graph.ts'
+import * as drops from '../src/graph/dropout.ts'
+import * as losses from '../src/graph/losses.ts'
 import * as common from '../src/graph/ops.ts'
 import * as pairs from '../src/graph/pairs.ts'
 import { OFFSETS, SELECTED, SEQUENCES, TOKENS, type Dims, type Layout, type Tensor } from '../src/graph/tensor.ts'
@@ -14,7 +16,7 @@ import { ACTIVATIONS, floats, offsetsOf, seeded } from './support/op-cases/case.
 import { kept, SEEDS } from './support/op-cases/dropout.ts'
 import { activate, finiteDifferences, layerNormRow, product, softmaxRow, transpose, type Numbers } from './support/reference.ts'
 
-const ops = { ...common, ...pairs }
+const ops = { ...common, ...drops, ...losses, ...pairs }
 const [T, HEADS, D, STREAM, P] = [12, 2, 5, 4, 0.3]
 const [H, SCALE] = [HEADS * D, 1 / Math.sqrt(D)]
 const LENGTHS = [7, 1, 4]

@@ -23,7 +23,7 @@ import {
   type Hit,
 } from '../src/retrieval.ts'
 import { Tensor } from '../src/models/tensor.ts'
-import { writeSafetensors } from '../src/weights/safetensors.ts'
+import { writeSafetensors } from '../src/weights/write-safetensors.ts'
 import type { Sink } from '../src/weights/sink.ts'
 import { random } from './support/random.ts'
 

@@ -5,7 +5,8 @@ import { openWeights } from '../src/weights/checkpoint.ts'
 import { loadTensors, type FloatDtype, type WeightSink } from '../src/weights/load.ts'
 import { fromHuggingFace, matchNames, toHuggingFace } from '../src/weights/names.ts'
 import type { ProgressEvent } from '../src/weights/progress.ts'
-import { readHeader, writeSafetensors, type TensorToWrite } from '../src/weights/safetensors.ts'
+import { readHeader } from '../src/weights/safetensors.ts'
+import { writeSafetensors, type TensorToWrite } from '../src/weights/write-safetensors.ts'
 import { memorySource, type ByteReader, type Source } from '../src/weights/source.ts'
 
 const bytesOf = (values: ArrayBufferView): Uint8Array => new Uint8Array(values.buffer, values.byteOffset, values.byteLength)

@@ -1,5 +1,5 @@
-// Kernels as the bundle holds them: text of letters that need no escape, and builds that are little else than another one as what they change of it.
-// scripts/code.mjs writes what these read.
+// Kernels as the bundle holds them: by parts (parts.ts), as text of letters that need no escape, and builds that are little else than another one as what they change
+// of it. scripts/code.mjs writes what these read.
 
 /** Letters of an alphabet of 90, in the order of their codes: 32 to 126 without those that some way of quoting escapes. */
 const LETTERS = Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)).filter((letter) => !'"$\'\\`'.includes(letter))

@@ -1,4 +1,5 @@
 import { GradMode, Op } from '../../assembly/abi.ts'
+import { BACKWARD } from './backward.ts'
 import type { Graph } from './graph.ts'
 import { reads, writes, type Node } from './graph.ts'
 import type { Tensor } from './tensor.ts'
@@ -79,8 +80,10 @@ export function gradients(
     if (node.output === undefined || !needed.has(node.output)) continue
     const dy = losses.includes(node.output) ? node.output : found.get(node.output)
     if (dy === undefined) continue
-    if (node.grad === undefined) throw new Error(`op ${node.op} has no gradient`)
-    node.grad({ graph, dy, into, pass })
+    const [rule, backward] = [BACKWARD[node.op], { graph, dy, into, pass }]
+    if (node.grad) node.grad(backward)
+    else if (rule) rule(node, backward)
+    else throw new Error(`op ${node.op} has no gradient`)
   }
   return { forward: count, trained, shares, ofInputs: inputs.map((input) => found.get(input)!) }
 }

@@ -25,6 +25,7 @@ export interface Node {
   readonly floats: readonly number[]
   /** The tensor whose gradient the rule starts from. */
   readonly output?: Tensor
+  /** Its rule, where backward.ts has none for its op. */
   readonly grad?: (backward: Backward) => void
   /** Of the forward: nodes of one segment can be computed again from what goes in, see recompute.ts. */
   readonly segment?: number
@@ -124,3 +125,5 @@ export function accumulatesInto(node: Node): boolean {
 export function dimValues(node: Node, dims: Dims): number[] {
   return node.dims.map((dim) => dimValue(dim, dims))
 }
+
+export const accumulateBit = (accumulate: boolean): number => (accumulate ? GradMode.Accumulate : 0)

@@ -1,4 +1,4 @@
-import { Slot } from '../../assembly/abi.ts'
+import { Slot, TableMode } from '../../assembly/abi.ts'
 
 /** A dimension: a constant when >= 0, otherwise ~slot, filled per chunk. The plan's records hold it as it is. */
 export type Dim = number
@@ -95,3 +95,19 @@ export function panel4Words(n: number, k: number): number {
 export function rows7Words(rows: number, k: number): number {
   return rows * (2 + Math.ceil(k / 4))
 }
+
+export const width = (x: Tensor): number => x.shape[x.shape.length - 1]!
+
+/** Rows of a [rows][width] tensor. */
+export const rows = (x: Tensor): Dim => x.shape[0]!
+
+/** Elements of a tensor as the two dims of an elementwise record. */
+export const elements = (x: Tensor): readonly [Dim, Dim] => {
+  const [n, m = 1, ...rest] = x.shape as [Dim, Dim?]
+  if (rest.length > 0) throw new Error('elementwise ops take tensors of one or two dimensions')
+  return [n, m]
+}
+
+/** How a table that is looked up lies. */
+export const tableMode = ({ layout }: Tensor): TableMode =>
+  layout === 'panel' ? TableMode.Panel : layout === 'panel8' ? TableMode.Panel8 : TableMode.Rows

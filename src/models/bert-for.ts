@@ -1,6 +1,6 @@
 // Hugging Face's BERT classes with a head. Each names its head (heads.ts) and shapes what that gives.
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging -- instances are callable */
-import { flattenChoices, type ChoiceInputs } from './choices.ts'
+import type { ChoiceInputs } from './choices.ts'
 import * as heads from './heads.ts'
 import { BertPreTrainedModel, type ModelInputs, type ModelOutput, type PredictionInputs } from './model.ts'
 import { Tensor } from './tensor.ts'
@@ -68,6 +68,7 @@ export class BertForMultipleChoice extends BertPreTrainedModel {
   static override headFor = (): heads.Head => heads.MULTIPLE_CHOICE
 
   protected override async answer(inputs: ChoiceInputs): Promise<LogitsOutput> {
+    const { flattenChoices } = await import('./choices.ts')
     const { choices, flat } = flattenChoices(inputs)
     const { logits, ...rest } = (await this.forward(flat, choices)) as unknown as LogitsOutput
     return { logits: new Tensor(logits.data, [logits.dims[0]! / choices, choices]), ...rest }

@@ -7,7 +7,6 @@ import {
   addLinear,
   attention,
   context,
-  dropoutMaps,
   embedding,
   gather,
   layerNorm,
@@ -222,7 +221,7 @@ export function encoderLayer(
   const maps = drop?.maps(config.attention_probs_dropout_prob ?? 0)
   const probabilities = kind === 'eager' ? softmax(g, scores(g, q, k, offsets, scale), offsets) : undefined
   const attended = probabilities
-    ? context(g, maps ? dropoutMaps(g, probabilities, offsets, maps) : probabilities, v, offsets)
+    ? context(g, maps ? drop!.masked(probabilities, offsets, maps) : probabilities, v, offsets)
     : attention(g, q, k, v, offsets, scale, maps)
   const mixed = norm('attention.output', add(g, hidden(dense('attention.output.dense', kept(attended), h, h)), kept(asking)))
   const wider = hiddenAct(g, config, dense('intermediate.dense', mixed, wide, h, { smoothing: smoothing(SMOOTHING.feedForward) }))

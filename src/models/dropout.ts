@@ -1,5 +1,5 @@
 import type { Graph } from '../graph/graph.ts'
-import { dropout, type DropoutPlaces, type MapDropout } from '../graph/ops.ts'
+import { dropout, dropoutMaps, type DropoutPlaces, type MapDropout } from '../graph/dropout.ts'
 import { SEQUENCES, TOKENS, type Tensor } from '../graph/tensor.ts'
 import type { Chunk, PackedBatch } from './batch.ts'
 import type { Selection } from './selection.ts'
@@ -55,6 +55,11 @@ export class Dropout {
   maps(p: number): MapDropout | undefined {
     const stream = this.uses++
     return p === 0 ? undefined : { p, stream, places: this.places(INPUTS.sequenceExamples, INPUTS.sequencePlaces, SEQUENCES) }
+  }
+
+  /** Maps [seq][head][len][len] with such a mask. */
+  masked(x: Tensor, offsets: Tensor, maps: MapDropout): Tensor {
+    return dropoutMaps(this.g, x, offsets, maps)
   }
 
   private places(examples: string, places: string, rows: number): DropoutPlaces {

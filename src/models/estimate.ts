@@ -6,11 +6,11 @@ import { readPlan } from './adapter-files.ts'
 import { adapterSpec } from './adapter-plan.ts'
 import { roundUp } from './batch.ts'
 import { BertConfig } from './config.ts'
+import { resolveDtype } from './dtype.ts'
 import { headFor, headParameters, type Head } from './heads.ts'
 import { place, readConfig, trunkLayout, type PlacedSpec } from './load.ts'
 import { checkLoadOptions, withLabels, type LoadOptions } from './options.ts'
 import { residentLayout, trunkParameters } from './parameters.ts'
-import { resolveDtype } from './quantization.ts'
 import { openSource, type ModelSource } from './source.ts'
 import { headVariant, inferenceGraph, type Site } from './variant.ts'
 
@@ -30,7 +30,7 @@ export async function estimate(from: ModelSource | BertConfig, own: Head, option
   const read = from instanceof BertConfig ? from : await readConfig(openSource(from, options), options.signal)
   const config = withLabels(read, options)
   const head = headFor(own, config)
-  const { dtype } = resolveDtype(config, asked)
+  const { dtype } = await resolveDtype(config, asked)
   const trunk = trunkLayout(head, config, dtype)
   const specs = place([...trunkParameters(config, trunk), ...headParameters(head, config)], '')
   const plain = { held: specs, adapted: [] as readonly PlacedSpec[], site: { head, config, trunk, place: '', poolerPlace: '' } }

@@ -9,6 +9,7 @@ import type { Source } from '../weights/source.ts'
 import type { Adapter } from './adapters.ts'
 import type { TrunkLayout } from './bert.ts'
 import { BertConfig } from './config.ts'
+import { isSmoothed, reasonOf, resolveDtype } from './dtype.ts'
 import { headFor, headParameters, type Head } from './heads.ts'
 import { initialize } from './initialize.ts'
 import {
@@ -23,7 +24,6 @@ import {
   type RunOptions,
 } from './options.ts'
 import { residentLayout, trunkParameters, type ParameterSpec } from './parameters.ts'
-import { isSmoothed, reasonOf, resolveDtype } from './quantization.ts'
 import { openSource, SOURCE_OPTIONS, type ModelSource } from './source.ts'
 import { StoreSink } from './store-sink.ts'
 
@@ -116,7 +116,7 @@ export async function load(from: ModelSource, head: Head, options: LoadOptions =
   signal?.throwIfAborted()
   const source = openSource(from, options)
   const config = withLabels(await readConfig(source, signal), options)
-  const { dtype, why: dtypeWhy } = resolveDtype(config, asked)
+  const { dtype, why: dtypeWhy } = await resolveDtype(config, asked)
   const { threads, why } = resolveThreads(options.threads)
   const engine = await Engine.create(threads, precision, dtype)
   // While the weights are read.

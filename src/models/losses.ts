@@ -2,7 +2,7 @@
 import { ElementLoss } from '../../assembly/abi.ts'
 import { BertletError, expected, Words } from '../errors.ts'
 import type { Graph } from '../graph/graph.ts'
-import { crossEntropy, elementLoss, spanCrossEntropy } from '../graph/ops.ts'
+import { crossEntropy, elementLoss, spanCrossEntropy } from '../graph/losses.ts'
 import { SELECTED, SEQUENCES, TOKENS, type Tensor } from '../graph/tensor.ts'
 import type { Chunk, PackedBatch } from './batch.ts'
 import type { BertConfig, ProblemType } from './config.ts'

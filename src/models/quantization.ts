@@ -1,17 +1,13 @@
-// What config.json says of a quantised checkpoint: the layout of compressed-tensors, which Hugging Face transformers reads.
+// What config.json says of a quantised checkpoint: the layout of compressed-tensors, which Hugging Face transformers reads. Only such checkpoints load it.
 import type { WeightDtype } from '../engine/build.ts'
-import type { BertletError } from '../errors.ts'
-import { expected, Words } from '../errors.ts'
+import { expected, type BertletError } from '../errors.ts'
 import { SPAN } from '../graph/tensor.ts'
 import { isObject, type JsonObject } from '../json.ts'
 import type { BertConfig } from './config.ts'
+import { FIELD, PACKED, SMOOTHED } from './dtype.ts'
 
-const FIELD = 'quantization_config'
 const SUBJECT = `config.json: ${FIELD}`
-/** What others must not read as if it were theirs: activations are smoothed before they become integers. */
-const SMOOTHED = 'bertlet'
 const METHODS = ['compressed-tensors', SMOOTHED]
-const PACKED = 'pack-quantized'
 const FORMATS = ['int-quantized', 'naive-quantized', PACKED]
 const OTHERWISE = 'Quantise the float checkpoint with bertlet quantize, or give that checkpoint'
 
@@ -26,11 +22,6 @@ export function checkpointDtype({ original }: BertConfig): WeightDtype {
   if (!isObject(config_groups) || Object.keys(config_groups).length === 0) throw bad('.config_groups', 'an object of groups', config_groups)
   const groups = Object.entries(config_groups).map(([name, group]) => groupDtype(`.config_groups.${name}`, group, config))
   return groups.includes('int4') ? 'int4' : 'int8'
-}
-
-/** Whether the checkpoint's layers have smoothing vectors. */
-export function isSmoothed({ original: { [FIELD]: config } }: BertConfig): boolean {
-  return isObject(config) && config.quant_method === SMOOTHED
 }
 
 function groupDtype(at: string, group: unknown, config: JsonObject): 'int8' | 'int4' {
@@ -59,74 +50,3 @@ function groupDtype(at: string, group: unknown, config: JsonObject): 'int8' | 'i
 
 const isNothing = (value: unknown): boolean => value === undefined || value === null
 const bad = (at: string, wanted: string, got: unknown): BertletError => expected(`${SUBJECT}${at}`, wanted, got, OTHERWISE, 'unsupported')
-
-/** Checks that a checkpoint can be held in what was asked for, and gives that, or else its own. */
-export function resolveDtype(config: BertConfig, asked: WeightDtype | undefined): { dtype: WeightDtype; why: string } {
-  const own = checkpointDtype(config)
-  if (own !== 'f32' && asked !== undefined && asked !== own) {
-    throw expected(
-      'dtype',
-      `${own}, what the checkpoint holds`,
-      new Words(asked),
-      'Leave dtype out, or give the float checkpoint',
-      'unsupported',
-    )
-  }
-  const dtype = asked ?? own
-  return { dtype, why: reasonOf(dtype, own) }
-}
-
-/** Why a model is held so; `own` is its checkpoint's, if there is one. */
-export function reasonOf(dtype: WeightDtype, own?: WeightDtype): string {
-  if (dtype === 'f32') return 'the default: the numbers of the reference'
-  return `${own === dtype ? 'what the checkpoint holds' : 'as asked'}: matrices in ${dtype === 'int8' ? 8 : 4} bits, activations in 7`
-}
-
-/**
- * config.json's fields for matrices of integers; `floats` are the modules that stay float. With `bytes`, the others are in 4 bits, and those
- * modules, and the words, in 8.
- */
-export function quantizationFields(floats: readonly string[], bytes?: readonly string[], smoothed = false): JsonObject {
-  const group = (targets: readonly string[], format: string, more: JsonObject): JsonObject => ({
-    targets,
-    weights: {
-      type: 'int',
-      symmetric: true,
-      dynamic: false,
-      actorder: null,
-      block_structure: null,
-      observer: 'minmax',
-      observer_kwargs: {},
-      ...more,
-    },
-    input_activations: null,
-    output_activations: null,
-    format,
-  })
-  // Anchored at the start only, so that names fit with and without `bert.`.
-  const named = (name: string): string => `re:(.*\\.)?${name.replaceAll('.', '\\.')}$`
-  const words = named('word_embeddings')
-  const int8 = (...targets: string[]): JsonObject => group(targets, 'int-quantized', { num_bits: 8, strategy: 'channel', group_size: null })
-  const groups = bytes
-    ? [
-        group(['Linear'], PACKED, { num_bits: 4, strategy: 'group', group_size: SPAN }),
-        int8(words, ...new Set(['cls.predictions.decoder', ...bytes].map(named))),
-      ]
-    : [int8('Linear', words)]
-  return {
-    [FIELD]: {
-      quant_method: smoothed ? SMOOTHED : 'compressed-tensors',
-      quantization_status: 'compressed',
-      format: bytes ? 'mixed-precision' : 'int-quantized',
-      config_groups: Object.fromEntries(groups.map((each, i) => [`group_${i}`, each])),
-      ignore: floats,
-      kv_cache_scheme: null,
-      global_compression_ratio: null,
-    },
-  }
-}
-
-/** The fields of a checkpoint in f32. */
-export function withoutQuantization({ [FIELD]: _, ...fields }: JsonObject): JsonObject {
-  return fields
-}

@@ -56,7 +56,8 @@ export function openSource(from: ModelSource, options: SourceOptions = {}): Sour
     if (Symbol.iterator in from && !ArrayBuffer.isView(from)) return inFolder(fileListSource(from), options)
     if (!isFileBytes(from)) return inFolder(fromObject(from as Readonly<Record<string, unknown>>), options)
   }
-  throw expected('model', 'a folder, npm package, address, hub id, files by name, or a source', from)
+  const fix = typeof from === 'function' ? 'Of a model that is loaded, give what it was loaded from' : undefined
+  throw expected('model', 'a folder, npm package, address, hub id, files by name, or a source', from, fix)
 }
 
 export const isDirectoryHandle = (from: object): from is DirectoryHandle =>

@@ -3,7 +3,7 @@ import { Graph } from '../graph/graph.ts'
 import type { Tensor } from '../graph/tensor.ts'
 import { bert, Parameters, type Encoded } from './bert.ts'
 import { lossKey, lossName, type LossTerm } from './labels.ts'
-import { Dropout } from './dropout.ts'
+import type { Dropout } from './dropout.ts'
 import { buildHead } from './heads.ts'
 import type { Loaded } from './load.ts'
 import type { AttentionImplementation } from './options.ts'
@@ -25,7 +25,7 @@ export interface Kept {
   /** Puts the terms into the graph: losses.ts, which is loaded with the first labels. */
   readonly buildLoss?: typeof import('./losses.ts').buildLoss | undefined
   /** Training with the config's dropout. */
-  readonly dropout?: boolean
+  readonly dropout?: ((g: Graph) => Dropout) | undefined
 }
 
 export type Site = Pick<Loaded, 'head' | 'config' | 'trunk' | 'place' | 'poolerPlace'>
@@ -54,11 +54,11 @@ export function forward(
   g: Graph,
   site: Site,
   attention: AttentionImplementation,
-  { hidden = false, embeds = false, selected = false, dropout = false }: Kept,
+  { hidden = false, embeds = false, selected = false, dropout }: Kept,
   inference = false,
 ): { encoded: Encoded; outputs: Record<string, Tensor> } {
   const { head, config, trunk, place, poolerPlace } = site
-  const drop = dropout ? new Dropout(g) : undefined
+  const drop = dropout?.(g)
   const encoded = bert(g, config, trunk, { embeds, drop, attention, inference, firstOnly: head.firstOnly === true && !hidden })
   const outputs = buildHead(
     head,

@@ -32,42 +32,47 @@ interface TaskEntry {
   load(): Promise<PipelineClass>
 }
 
-/** Tasks and the pipelines that do them, loaded when asked for. */
+// Loaded when asked for, tasks that share most of their code together. Each at one place: what is handed to a piece is written out where it is loaded.
+const embeddings = () => import('./embeddings.ts')
+const classes = () => import('./classes.ts')
+const words = () => import('./words.ts')
+
+/** Tasks and the pipelines that do them. */
 const TASKS = {
-  'feature-extraction': { load: async () => (await import('./feature-extraction.ts')).FeatureExtractionPipeline },
+  'feature-extraction': { load: async () => (await embeddings()).FeatureExtractionPipeline },
   'text-classification': {
     fits: ['BertForSequenceClassification'],
-    load: async () => (await import('./text-classification.ts')).TextClassificationPipeline,
+    load: async () => (await classes()).TextClassificationPipeline,
   },
   'token-classification': {
     fits: ['BertForTokenClassification'],
-    load: async () => (await import('./token-classification.ts')).TokenClassificationPipeline,
+    load: async () => (await words()).TokenClassificationPipeline,
   },
   'fill-mask': {
     fits: ['BertForMaskedLM', 'BertForPreTraining'],
-    load: async () => (await import('./fill-mask.ts')).FillMaskPipeline,
+    load: async () => (await words()).FillMaskPipeline,
   },
   'question-answering': {
     fits: ['BertForQuestionAnswering'],
-    load: async () => (await import('./question-answering.ts')).QuestionAnsweringPipeline,
+    load: async () => (await words()).QuestionAnsweringPipeline,
   },
   'zero-shot-classification': {
     fits: ['BertForSequenceClassification'],
-    load: async () => (await import('./zero-shot-classification.ts')).ZeroShotClassificationPipeline,
+    load: async () => (await classes()).ZeroShotClassificationPipeline,
   },
   'text-ranking': {
     fits: ['BertForSequenceClassification'],
-    load: async () => (await import('./text-ranking.ts')).TextRankingPipeline,
+    load: async () => (await classes()).TextRankingPipeline,
   },
   'next-sentence-prediction': {
     fits: ['BertForNextSentencePrediction', 'BertForPreTraining'],
-    load: async () => (await import('./next-sentence-prediction.ts')).NextSentencePredictionPipeline,
+    load: async () => (await classes()).NextSentencePredictionPipeline,
   },
   'multiple-choice': {
     fits: ['BertForMultipleChoice'],
-    load: async () => (await import('./multiple-choice.ts')).MultipleChoicePipeline,
+    load: async () => (await classes()).MultipleChoicePipeline,
   },
-  'sentence-similarity': { load: async () => (await import('./sentence-similarity.ts')).SentenceSimilarityPipeline },
+  'sentence-similarity': { load: async () => (await embeddings()).SentenceSimilarityPipeline },
 } as const satisfies Readonly<Record<string, TaskEntry>>
 
 /** Other names that people use. */

@@ -1,6 +1,6 @@
 // Vectors to the tensors of a file, and back: into memory, or left where they are when they are too many.
 import { show, Words } from '../errors.ts'
-import type { TensorToWrite } from '../weights/safetensors.ts'
+import type { TensorToWrite } from '../weights/write-safetensors.ts'
 import { Bits } from './bits.ts'
 import { bad, readRows, tensorOf, type OpenIndex } from './files.ts'
 import type { Settings } from './options.ts'

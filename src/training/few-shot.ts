@@ -7,7 +7,7 @@ import { LOAD_OPTIONS, type LoadOptions } from '../models/options.ts'
 import type { Target } from '../models/save.ts'
 import type { ModelSource } from '../models/source.ts'
 import { Tokenizer } from '../models/tokenizer.ts'
-import { writeSafetensors } from '../weights/safetensors.ts'
+import { writeSafetensors } from '../weights/write-safetensors.ts'
 import { contrastiveDefaults, tuneByPairs, type ContrastiveOptions } from './contrastive.ts'
 import { logisticRegression } from './logistic.ts'
 

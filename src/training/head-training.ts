@@ -1,13 +1,13 @@
 import { alignUp } from '../engine/allocator.ts'
 import { weightBytes } from '../engine/store.ts'
-import { BertletError, checkOptions, expected } from '../errors.ts'
+import { BertletError, checkOptions, expected, Words } from '../errors.ts'
 import type { Graph } from '../graph/graph.ts'
 import type { Tensor as Symbolic } from '../graph/tensor.ts'
 import type { LoraConfig } from '../models/adapter-config.ts'
 import { chunkInputs } from '../models/collect.ts'
 import { BertConfig } from '../models/config.ts'
-import { dropoutInputs } from '../models/dropout.ts'
-import { weightless, type Loaded } from '../models/load.ts'
+import { Dropout, dropoutInputs } from '../models/dropout.ts'
+import { Loaded, weightless } from '../models/load.ts'
 import { lossKey, type LossTerm } from '../models/labels.ts'
 import { lossInputs, lossScales, lossGraph } from '../models/losses.ts'
 import type { BertPreTrainedModel, ModelClass } from '../models/model.ts'
@@ -79,6 +79,19 @@ export interface UnloadedAdapter extends UnloadedModel {
 /** Sizes of a batch, or a step's inputs. */
 type EstimatedStep = BatchShape | TrainingInputs | readonly TrainingInputs[]
 
+/** Two copies of the package share no classes: a model of one is none of the other's. */
+export function checkModel(model: unknown): void {
+  const loaded = (model as Partial<BertPreTrainedModel> | null | undefined)?.loaded
+  if (loaded instanceof Loaded) return
+  const other = loaded !== undefined
+  throw expected(
+    'model',
+    'a model with a head',
+    other ? new Words('one of another copy or version of bertlet') : model,
+    other ? 'Import model and training from one copy' : 'For example BertForSequenceClassification',
+  )
+}
+
 let nextId = 1
 
 /**
@@ -106,6 +119,7 @@ export class HeadTraining {
     protected readonly options: HeadTrainingOptions = {},
   ) {
     checkOptions('HeadTraining', options, HEAD_TRAINING_OPTIONS)
+    checkModel(model)
     const { layer_lr_decay: decay = 1 } = options
     if (!(decay > 0 && decay <= 1)) throw expected('layer_lr_decay', 'a number above 0, at most 1', decay)
     trainableOf(options.trainable)
@@ -356,7 +370,7 @@ export class HeadTraining {
 
   protected build({ terms, batch }: Prepared): TrainingGraphs {
     const { head, attention } = this.loaded
-    const { dropout = true } = this.options
+    const dropout = (this.options.dropout ?? true) ? (g: Graph) => new Dropout(g) : undefined
     return this.graphsOf(lossGraph(this.loaded, attention, { selected: head.decodes, embeds: batch.embeds !== undefined, terms, dropout }))
   }
 

@@ -6,6 +6,9 @@ import type { HeadTrainingOptions } from './head-training.ts'
 import type { SentenceOptions } from './sentence-pass.ts'
 import type { SentenceTraining } from './sentence-training.ts'
 
+/** At one place: what is handed to a piece is written out where it is loaded. */
+export const loadSentences = () => import('./sentences.ts')
+
 /**
  * Turns some labelled texts, 8 to 64 a class, into a classifier.
  *
@@ -22,13 +25,12 @@ export async function fewShot(
   labels: readonly (string | number)[],
   options: FewShotOptions = {},
 ): Promise<FewShotResult> {
-  const few = await import('./few-shot.ts')
-  return few.fewShot(texts, labels, options)
+  return (await loadSentences()).fewShot(texts, labels, options)
 }
 
 /** The pairs that an epoch of fewShot's contrastive tuning goes through, by the texts' numbers. */
 export async function contrastivePairs(classes: ArrayLike<number>, seed: number, epoch = 0): Promise<ContrastivePair[]> {
-  return (await import('./few-shot.ts')).contrastivePairs(classes, seed, epoch)
+  return (await loadSentences()).contrastivePairs(classes, seed, epoch)
 }
 
 /**
@@ -42,6 +44,6 @@ export async function sentenceTraining(
   sentence: SentenceOptions,
   options: HeadTrainingOptions = {},
 ): Promise<SentenceTraining> {
-  const { SentenceTraining: Training } = await import('./sentences.ts')
+  const { SentenceTraining: Training } = await loadSentences()
   return new Training(model, sentence, options)
 }

@@ -1,7 +1,6 @@
 import { BertletError, checkOptions, expected } from '../errors.ts'
 import { currentRuntime } from '../engine/engine.ts'
 import type { BertPreTrainedModel } from '../models/model.ts'
-import { BertPreTrainedModel as Model } from '../models/model.ts'
 import type { Target, WithFiles } from '../models/save.ts'
 import type { Folder } from '../weights/folder.ts'
 import { TrainingArguments, type TrainingArgumentsOptions } from './arguments.ts'
@@ -9,9 +8,10 @@ import type { TrainerCallback } from './callbacks.ts'
 import { dataCollatorFor } from './collate.ts'
 import { toDataset, type DataCollator, type Dataset, type Feature } from './dataset.ts'
 import { evaluateDataset, type ComputeMetrics, type EvalPrediction, type Evaluation, type PreprocessLogits } from './evaluation.ts'
-import { HeadTraining } from './head-training.ts'
+import { checkModel, HeadTraining } from './head-training.ts'
 import type { Trainable } from './trainable.ts'
 import { TrainingLoop, type TrainOutput } from './loop.ts'
+import { loadSentences } from './seldom.ts'
 import type { SentenceOptions } from './sentence-pass.ts'
 
 export interface TrainerOptions<F = Feature> {
@@ -99,7 +99,7 @@ export class Trainer<F = Feature> {
   constructor(options: TrainerOptions<F>) {
     checkOptions('Trainer', options, OPTIONS)
     const { model, args = {}, train_dataset, loss, pooling, normalize } = options
-    if (!(model instanceof Model)) throw expected('model', 'a model with a head', model, 'For example BertForSequenceClassification')
+    checkModel(model)
     this.model = model
     this.options = options
     this.args = args instanceof TrainingArguments ? args : new TrainingArguments(args)
@@ -139,7 +139,7 @@ export class Trainer<F = Feature> {
           pieces && sentences
             ? new pieces.SentenceTraining(model, sentences, options, args.per_device_train_batch_size * args.gradient_accumulation_steps)
             : new HeadTraining(model, options),
-        apart: args.batch_sampler === 'no_duplicates' ? (await import('./sentences.ts')).textNumbers(dataset) : undefined,
+        apart: args.batch_sampler === 'no_duplicates' ? (await loadSentences()).textNumbers(dataset) : undefined,
         evaluate: this.measure,
       })
       return await loop.run(resume_from_checkpoint, signal)
@@ -169,7 +169,7 @@ export class Trainer<F = Feature> {
 
   /** What only losses on sentence embeddings need. */
   private async pieces(): Promise<typeof import('./sentences.ts') | undefined> {
-    return this.sentences && import('./sentences.ts')
+    return this.sentences && loadSentences()
   }
 
   private async datasetOf(name: string, given: Dataset<F> | readonly F[]): Promise<Dataset<F>> {

@@ -1,6 +1,7 @@
 // int8 checkpoints in the layout of compressed-tensors: what is written, what is read, and what is refused by name.
 import { AutoModel, BertForMaskedLM, BertForSequenceClassification, BertModel } from '../../src/index.ts'
-import { writeSafetensors, type Dtype, type TensorToWrite } from '../../src/weights/safetensors.ts'
+import type { Dtype } from '../../src/weights/safetensors.ts'
+import { writeSafetensors, type TensorToWrite } from '../../src/weights/write-safetensors.ts'
 import { memorySource, type Source } from '../../src/weights/source.ts'
 import { checkpoint, rectangle, sequences } from '../support/models.ts'
 import { readSafetensors } from '../support/safetensors.ts'
