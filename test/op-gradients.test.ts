@@ -150,7 +150,7 @@ const attended = { x: [T, 6], q: [H, 6, 'panel'], k: [H, 6, 'panel'], v: [H, 6, 
 const { v: _, ...scored } = attended
 const heads = (g: Graph, p: Readonly<Record<string, Tensor>>): Tensor[] =>
   ['q', 'k', 'v'].filter((name) => p[name]).map((name) => ops.linear(g, p.x!, p[name]!, null, { heads: HEADS }))
-const places = (g: Graph): common.MapDropout => ({
+const places = (g: Graph): drops.MapDropout => ({
   p: P,
   stream: STREAM,
   places: { examples: g.input('examples', [SEQUENCES]), seeds: g.input('seeds', [2]) },

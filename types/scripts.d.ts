@@ -21,5 +21,6 @@ declare module '*/names.mjs' {
 }
 
 declare module '*/models.mjs' {
+  export const QUANTIZED: string
   export function prepare(model: string, folder: string, sentence: (text: string) => void): Promise<void>
 }
