@@ -30,7 +30,7 @@ const { values, positionals } = parseArgs({
 })
 if (positionals.length !== 1) {
   process.stderr.write(
-    'usage: npm run measure:few-shot -- FOLDER [--contrastive] [--torch] [--python PYTHON] [--output FOLDER] [--sizes 16,64] [--draws 5] [--max-steps N] [--threads N]\n  --max-steps: of the tuning by pairs, at the most\n',
+    'usage: npm run measure:few-shot -- FOLDER [--contrastive] [--torch] [--python PYTHON] [--output FOLDER] [--sizes 16,64] [--draws 5] [--max-steps N] [--threads N] [--only bertlet|pytorch]\n  --max-steps: of the tuning by pairs, at the most\n',
   )
   process.exit(2)
 }

@@ -38,7 +38,7 @@ const { values, positionals } = parseArgs({
 })
 if (positionals.length !== 1 || (values.adapter && values.head)) {
   process.stderr.write(
-    'usage: npm run measure:sst2 -- FOLDER [--adapter | --head] [--torch] [--python PYTHON] [--output FOLDER] [--seeds 1,2,3] [--epochs 3] [--limit N] [--threads N]\n  --limit: this many sentences of each file, to see that all runs\n',
+    'usage: npm run measure:sst2 -- FOLDER [--adapter | --head] [--torch] [--python PYTHON] [--output FOLDER] [--seeds 1,2,3] [--epochs 3] [--learning-rate RATE] [--limit N] [--threads N] [--only bertlet|pytorch]\n  --limit: this many sentences of each file, to see that all runs\n',
   )
   process.exit(2)
 }

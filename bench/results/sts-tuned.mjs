@@ -27,7 +27,7 @@ const { values, positionals } = parseArgs({
 })
 if (positionals.length !== 1) {
   process.stderr.write(
-    'usage: npm run measure:sts-tuned -- FILE [--torch] [--python PYTHON] [--output FOLDER] [--seeds 1,2,3] [--threads N]\n',
+    'usage: npm run measure:sts-tuned -- FILE [--torch] [--python PYTHON] [--output FOLDER] [--seeds 1,2,3] [--threads N] [--only bertlet|pytorch]\n',
   )
   process.exit(2)
 }

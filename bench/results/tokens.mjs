@@ -34,7 +34,7 @@ export function commandLine(name, what, defaults) {
       recipe: { ...defaults, epochs: Number(values.epochs), learning_rate: Number(values['learning-rate']) },
     }
   process.stderr.write(
-    `usage: npm run measure:${name} -- FILE [--fresh] [--torch] [--python PYTHON] [--output FOLDER] [--seeds 1,2,3] [--epochs N] [--learning-rate RATE] [--limit N] [--threads N]\n  FILE: ${what}\n  --limit: this many examples of each side, to see that all runs\n`,
+    `usage: npm run measure:${name} -- FILE [--fresh] [--torch] [--python PYTHON] [--output FOLDER] [--seeds 1,2,3] [--epochs N] [--learning-rate RATE] [--limit N] [--threads N] [--only SIDE]\n  FILE: ${what}\n  --limit: this many examples of each side, to see that all runs\n`,
   )
   process.exit(2)
 }
