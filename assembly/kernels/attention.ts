@@ -11,6 +11,8 @@ import { countUp, drawMasks, enterMasks, headStream, keptScale, mask0, mask1, ma
 import { dim, float, mode, operand, scratch } from '../record'
 import { fma, highHalves, lowHalves, storeTail, zipHigh, zipLow } from '../simd'
 import { next } from '../threads'
+import { scalePanel, tiles } from './gemm'
+import { packColumns } from './pack'
 
 /** Queries of a unit of work. */
 const BLOCK: i32 = 64
@@ -86,78 +88,21 @@ function eight(q: usize, rows: i32, k: usize, length: i32, d: i32, scale: f32): 
   const panel = scratch() // [d][8], scaled queries
   const result = panel + ((<usize>d) << 5) // [d][8]
   const strip = result + ((<usize>d) << 5) // [length][8]
-  for (let i: usize = 0; i < 8; i++) {
-    // Lanes beyond the last query repeat it; they are not stored.
-    const from = q + min(i, <usize>(rows - 1)) * row
-    for (let j = 0; j < d; j++) store<f32>(panel + ((<usize>j) << 5) + (i << 2), load<f32>(from + ((<usize>j) << 2)) * scale)
-  }
+  // Lanes beyond the last query are zeros; they are not stored.
+  packColumns(q, row, rows, d, panel)
+  scalePanel(panel, d, scale)
+  tiles(k, row, length, panel, d, strip, 32, true)
 
-  // S = K Q, and the largest of each column. Four keys at a time share the loads of Q.
-  let most0 = f32x4.splat(-Infinity)
-  let most1 = most0
-  let j = 0
-  for (; j + 4 <= length; j += 4) {
-    let k0 = k + <usize>j * row
-    let k1 = k0 + row
-    let k2 = k1 + row
-    let k3 = k2 + row
-    let s00 = f32x4.splat(0),
-      s01 = s00,
-      s10 = s00,
-      s11 = s00,
-      s20 = s00,
-      s21 = s00,
-      s30 = s00,
-      s31 = s00
-    for (let p = panel; p < result; p += 32) {
-      const q0 = v128.load(p)
-      const q1 = v128.load(p, 16)
-      let x = v128.load32_splat(k0)
-      s00 = fma(x, q0, s00)
-      s01 = fma(x, q1, s01)
-      x = v128.load32_splat(k1)
-      s10 = fma(x, q0, s10)
-      s11 = fma(x, q1, s11)
-      x = v128.load32_splat(k2)
-      s20 = fma(x, q0, s20)
-      s21 = fma(x, q1, s21)
-      x = v128.load32_splat(k3)
-      s30 = fma(x, q0, s30)
-      s31 = fma(x, q1, s31)
-      k0 += 4
-      k1 += 4
-      k2 += 4
-      k3 += 4
-    }
-    const to = strip + ((<usize>j) << 5)
-    v128.store(to, s00)
-    v128.store(to, s01, 16)
-    v128.store(to, s10, 32)
-    v128.store(to, s11, 48)
-    v128.store(to, s20, 64)
-    v128.store(to, s21, 80)
-    v128.store(to, s30, 96)
-    v128.store(to, s31, 112)
-    most0 = f32x4.pmax(f32x4.pmax(f32x4.pmax(s00, s10), f32x4.pmax(s20, s30)), most0)
-    most1 = f32x4.pmax(f32x4.pmax(f32x4.pmax(s01, s11), f32x4.pmax(s21, s31)), most1)
-  }
-  for (; j < length; j++) {
-    let k0 = k + <usize>j * row
-    let s0 = f32x4.splat(0)
-    let s1 = s0
-    for (let p = panel; p < result; p += 32, k0 += 4) {
-      const x = v128.load32_splat(k0)
-      s0 = fma(x, v128.load(p), s0)
-      s1 = fma(x, v128.load(p, 16), s1)
-    }
-    v128.store(strip + ((<usize>j) << 5), s0)
-    v128.store(strip + ((<usize>j) << 5), s1, 16)
-    most0 = f32x4.pmax(s0, most0)
-    most1 = f32x4.pmax(s1, most1)
+  // The largest of each column.
+  const end = strip + ((<usize>length) << 5)
+  let most0 = v128.load(strip)
+  let most1 = v128.load(strip, 16)
+  for (let p = strip + 32; p < end; p += 32) {
+    most0 = f32x4.pmax(v128.load(p), most0)
+    most1 = f32x4.pmax(v128.load(p, 16), most1)
   }
 
   // exp and the sums.
-  const end = strip + ((<usize>length) << 5)
   let sum0 = f32x4.splat(0)
   let sum1 = sum0
   for (let p = strip; p < end; p += 32) {

@@ -201,7 +201,7 @@ export function exchange(
 /** Tiles from top to bottom: high ones as long as low ones would be more. */
 // @ts-ignore: decorator
 @inline
-function tiles(a: usize, lda: usize, rows: i32, panel: usize, kc: i32, c: usize, ldc: usize, fresh: bool): void {
+export function tiles(a: usize, lda: usize, rows: i32, panel: usize, kc: i32, c: usize, ldc: usize, fresh: bool): void {
   if (rows == 1) return oneRow(a, panel, kc, c, fresh)
   const done = useHigh ? highTiles(a, lda, rows, panel, kc, c, ldc, fresh) : 0
   if (done < rows) lowTiles(a, lda, done, rows, panel, kc, c, ldc, fresh)
