@@ -457,7 +457,7 @@ export function finish(
   const column = n0 % bw
   if (columns == 8 && column + 8 <= bw) {
     const at = c + <usize>(n0 / bw) * blockStride + ((<usize>column) << 2)
-    finishRows(at, rows, rowStride, scale, bias ? bias + ((<usize>n0) << 2) : 0, kind)
+    finishRows(at, rowStride, rows, scale, bias ? bias + ((<usize>n0) << 2) : 0, kind, at, rowStride)
     return
   }
   const tmp = scratch() + PANEL_BYTES
@@ -467,11 +467,12 @@ export function finish(
     memory.copy(tail, bias + ((<usize>n0) << 2), (<usize>columns) << 2)
   }
   exchange(tmp, rows, c, bw, blockStride, rowStride, n0, columns, false)
-  finishRows(tmp, rows, 32, scale, bias ? tail : 0, kind)
+  finishRows(tmp, 32, rows, scale, bias ? tail : 0, kind, tmp, 32)
   exchange(tmp, rows, c, bw, blockStride, rowStride, n0, columns, true)
 }
 
-function finishRows(c: usize, rows: i32, stride: usize, scale: f32, bias: usize, kind: i32): void {
+/** c [rows][8] = act(scale * x + bias); rows lie ldx and ldc bytes apart. */
+export function finishRows(x: usize, ldx: usize, rows: i32, scale: f32, bias: usize, kind: i32, c: usize, ldc: usize): void {
   const by = f32x4.splat(scale)
   let low = f32x4.splat(0)
   let high = low
@@ -481,36 +482,36 @@ function finishRows(c: usize, rows: i32, stride: usize, scale: f32, bias: usize,
   }
   switch (kind) {
     case Activation.Gelu:
-      return finishAs(Activation.Gelu, c, rows, stride, by, low, high)
+      return finishAs(Activation.Gelu, x, ldx, rows, by, low, high, c, ldc)
     case Activation.GeluTanh:
-      return finishAs(Activation.GeluTanh, c, rows, stride, by, low, high)
+      return finishAs(Activation.GeluTanh, x, ldx, rows, by, low, high, c, ldc)
     case Activation.QuickGelu:
-      return finishAs(Activation.QuickGelu, c, rows, stride, by, low, high)
+      return finishAs(Activation.QuickGelu, x, ldx, rows, by, low, high, c, ldc)
     case Activation.Relu:
-      return finishAs(Activation.Relu, c, rows, stride, by, low, high)
+      return finishAs(Activation.Relu, x, ldx, rows, by, low, high, c, ldc)
     case Activation.Silu:
-      return finishAs(Activation.Silu, c, rows, stride, by, low, high)
+      return finishAs(Activation.Silu, x, ldx, rows, by, low, high, c, ldc)
     case Activation.Tanh:
-      return finishAs(Activation.Tanh, c, rows, stride, by, low, high)
+      return finishAs(Activation.Tanh, x, ldx, rows, by, low, high, c, ldc)
     default:
-      return finishAs(Activation.None, c, rows, stride, by, low, high)
+      return finishAs(Activation.None, x, ldx, rows, by, low, high, c, ldc)
   }
 }
 
 // @ts-ignore: decorator
 @inline
-function finishAs(kind: i32, c: usize, rows: i32, stride: usize, by: v128, low: v128, high: v128): void {
+function finishAs(kind: i32, x: usize, ldx: usize, rows: i32, by: v128, low: v128, high: v128, c: usize, ldc: usize): void {
   if (kind != Activation.Gelu && kind != Activation.None) {
     // One body, as these are seldom: half the code.
-    for (let i = 0; i < rows; i++, c += stride)
+    for (let i = 0; i < rows; i++, x += ldx, c += ldc)
       for (let half: usize = 0; half < 32; half += 16)
-        v128.store(c + half, activate(kind, f32x4.add(f32x4.mul(v128.load(c + half), by), half ? high : low)))
+        v128.store(c + half, activate(kind, f32x4.add(f32x4.mul(v128.load(x + half), by), half ? high : low)))
     return
   }
-  for (let i = 0; i < rows; i++, c += stride) {
-    const x = f32x4.add(f32x4.mul(v128.load(c), by), low)
-    const y = f32x4.add(f32x4.mul(v128.load(c, 16), by), high)
-    v128.store(c, activate(kind, x))
-    v128.store(c, activate(kind, y), 16)
+  for (let i = 0; i < rows; i++, x += ldx, c += ldc) {
+    const y = f32x4.add(f32x4.mul(v128.load(x), by), low)
+    const z = f32x4.add(f32x4.mul(v128.load(x, 16), by), high)
+    v128.store(c, activate(kind, y))
+    v128.store(c, activate(kind, z), 16)
   }
 }

@@ -7,7 +7,7 @@ import { Activation } from '../abi'
 import { dim, mode, operand } from '../record'
 import { dot4 } from '../simd'
 import { next } from '../threads'
-import { blockScratch, exchange, finish } from './gemm'
+import { blockScratch, exchange, finishRows } from './gemm'
 import { padded, panelBytes, PANEL_HEAD, ROW_HEAD } from './quantize'
 
 /** Rows of a block, in whole tiles: a text of 128 tokens reads the weights once. */
@@ -121,15 +121,10 @@ function placeOf(to: usize, n0: i32, m: i32, bw: i32): usize {
 export function deliver(sums: usize, rows: i32, n0: i32, n: i32, bias: usize, kind: i32, to: usize, m: i32, bw: i32): void {
   const rowStride = (<usize>bw) << 2
   const columns = min(8, n - n0)
-  finish(sums, rows, 8, 0, 32, 0, 8, 1, bias ? biasOf(bias, n0, columns) : 0, kind)
-  if (isWhole(n0, n, bw)) {
-    let at = placeOf(to, n0, m, bw)
-    for (let i = 0; i < rows; i++, at += rowStride) {
-      const x = sums + ((<usize>i) << 5)
-      v128.store(at, v128.load(x))
-      v128.store(at, v128.load(x, 16), 16)
-    }
-  } else exchange(sums, rows, to, bw, (<usize>m * <usize>bw) << 2, rowStride, n0, columns, true)
+  const from = bias ? biasOf(bias, n0, columns) : 0
+  if (isWhole(n0, n, bw)) return finishRows(sums, 32, rows, 1, from, kind, placeOf(to, n0, m, bw), rowStride)
+  finishRows(sums, 32, rows, 1, from, kind, sums, 32)
+  exchange(sums, rows, to, bw, (<usize>m * <usize>bw) << 2, rowStride, n0, columns, true)
 }
 
 /** Raw sums of a panel [rows][8] to numbers at `to`: scale * (step * sum + least * the sum of the channel's integers) + bias[8]. */
