@@ -113,8 +113,8 @@ const KERNELS_TOGETHER: Record<string, readonly string[]> = {
   'assembly/kernels/embedding.ts': ['assembly/kernels/quantize.ts'],
   'assembly/kernels/int8.ts': ['assembly/kernels/gemm.ts', 'assembly/kernels/quantize.ts'],
   'assembly/kernels/int4.ts': ['int8', 'gemm', 'pack', 'quantize'].map((name) => `assembly/kernels/${name}.ts`),
-  // Attention's backward pass is five such products a block.
   'assembly/kernels/attention.ts': ['assembly/kernels/gemm.ts', 'assembly/kernels/pack.ts'],
+  // Attention's backward pass is five such products a block.
   'assembly/kernels/attention-grad.ts': ['assembly/kernels/bmm.ts', 'assembly/kernels/gemm.ts', 'assembly/kernels/pack.ts'],
   // The plain chain of attention is gemm's micro-kernel, per sequence and head.
   'assembly/kernels/bmm.ts': ['assembly/kernels/gemm.ts', 'assembly/kernels/pack.ts'],
