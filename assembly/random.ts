@@ -32,6 +32,19 @@ export let word5: v128 = i32x4.splat(0)
 export let word6: v128 = i32x4.splat(0)
 export let word7: v128 = i32x4.splat(0)
 
+// The halves of the products of u32 lanes. Engines compute what both have in common once.
+// @ts-ignore: decorator
+@inline
+function high(x: v128, by: v128): v128 {
+  return v128.shuffle<i32>(i64x2.extmul_low_i32x4_u(x, by), i64x2.extmul_high_i32x4_u(x, by), 1, 3, 5, 7)
+}
+
+// @ts-ignore: decorator
+@inline
+function low(x: v128, by: v128): v128 {
+  return v128.shuffle<i32>(i64x2.extmul_low_i32x4_u(x, by), i64x2.extmul_high_i32x4_u(x, by), 0, 2, 4, 6)
+}
+
 /** Eight draws at once under one key, one in each lane of two vectors: a round waits for the one before, so two go side by side. */
 // @ts-ignore: decorator
 @inline
@@ -45,22 +58,16 @@ export function philox8(a0: v128, a1: v128, b0: v128, b1: v128, c2: u32, c3: u32
   for (let round = 0; round < 10; round++) {
     const key0 = i32x4.splat(<i32>k0)
     const key1 = i32x4.splat(<i32>k1)
-    const lowA = i64x2.extmul_low_i32x4_u(a0, by0)
-    const highA = i64x2.extmul_high_i32x4_u(a0, by0)
-    const lowA2 = i64x2.extmul_low_i32x4_u(a2, by1)
-    const highA2 = i64x2.extmul_high_i32x4_u(a2, by1)
-    a0 = v128.xor(v128.xor(v128.shuffle<i32>(lowA2, highA2, 1, 3, 5, 7), a1), key0)
-    a1 = v128.shuffle<i32>(lowA2, highA2, 0, 2, 4, 6)
-    a2 = v128.xor(v128.xor(v128.shuffle<i32>(lowA, highA, 1, 3, 5, 7), a3), key1)
-    a3 = v128.shuffle<i32>(lowA, highA, 0, 2, 4, 6)
-    const lowB = i64x2.extmul_low_i32x4_u(b0, by0)
-    const highB = i64x2.extmul_high_i32x4_u(b0, by0)
-    const lowB2 = i64x2.extmul_low_i32x4_u(b2, by1)
-    const highB2 = i64x2.extmul_high_i32x4_u(b2, by1)
-    b0 = v128.xor(v128.xor(v128.shuffle<i32>(lowB2, highB2, 1, 3, 5, 7), b1), key0)
-    b1 = v128.shuffle<i32>(lowB2, highB2, 0, 2, 4, 6)
-    b2 = v128.xor(v128.xor(v128.shuffle<i32>(lowB, highB, 1, 3, 5, 7), b3), key1)
-    b3 = v128.shuffle<i32>(lowB, highB, 0, 2, 4, 6)
+    const a = v128.xor(v128.xor(high(a2, by1), a1), key0)
+    const b = v128.xor(v128.xor(high(b2, by1), b1), key0)
+    a1 = low(a2, by1)
+    b1 = low(b2, by1)
+    a2 = v128.xor(v128.xor(high(a0, by0), a3), key1)
+    b2 = v128.xor(v128.xor(high(b0, by0), b3), key1)
+    a3 = low(a0, by0)
+    b3 = low(b0, by0)
+    a0 = a
+    b0 = b
     k0 += 0x9e3779b9
     k1 += 0xbb67ae85
   }

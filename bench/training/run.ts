@@ -1,7 +1,7 @@
 // npm run bench:training : a fine-tuning step of MiniLM beside PyTorch's, on the same inputs, weights and recipe, in turn in one run.
 //
 //   npm run bench:training -- --search           finds PyTorch's best setting (minutes; --only openmp for some of them)
-//   npm run bench:training                       step, forward and head-only step at 32x32 and 8x128
+//   npm run bench:training                       step, forward and head-only step at 32x32 and 8x128; --only Haswell against the quickest of some settings
 //   npm run bench:training -- --precision fast   the same with fused multiply-adds, under Node 24
 //   npm run bench:training -- --recompute        a step with activations made again in the backward pass beside one that keeps them: time and bytes
 //   npm run bench:training -- --epoch FOLDER     an epoch over FOLDER/train.tsv (text<TAB>label), --share of its batches
@@ -68,8 +68,9 @@ if (options.search) {
 } else if (options.recompute) {
   await recomputation('8x128')
 } else {
-  const best = (await settings.known())[0]
-  if (best === undefined) throw new Error('run with --search first: PyTorch is measured in its best setting')
+  const best = (await settings.known()).find(({ setting }) => describe(setting).includes(options.only))
+  if (best === undefined)
+    throw new Error('run with --search first: PyTorch is measured in its best setting, or the best whose name has --only in it')
   const sides = [await pytorch(best.setting), await bertlet()] as const
   try {
     console.log(`${cpus()[0]?.model}, ${cpus().length} cores`)

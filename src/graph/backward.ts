@@ -13,6 +13,14 @@ function target(into: Backward['into'], tensor: Tensor): { tensor: Tensor; accum
   return found
 }
 
+/** The rule of an op of one input: one record of the same sizes, over what the op read and wrote, dy, and dx. */
+const through =
+  (op: Op, over: (operands: Tensors, dy: Tensor, dx: Tensor) => Tensors): Rule =>
+  ({ operands, dims, floats }, { graph, dy, into }) =>
+    into(operands[0]!, (dx, accumulate) =>
+      graph.add({ op, mode: accumulateBit(accumulate), dims, operands: over(operands as Tensors, dy, dx), floats }),
+    )
+
 /** Widest output whose gradient is copied into panels: a vocabulary's would take too much memory. */
 const PACKED = 4096
 
@@ -63,13 +71,6 @@ function linearInt8({ op, operands, dims: [m, n, k] }: Node, { graph, dy, into }
   )
   const db = b && target(into, b)
   if (db) graph.add({ op: Op.ColumnSum, mode: 0, dims: [m!, n!], operands: [dy, db.tensor, null], floats: [] })
-}
-
-function activation({ operands, dims }: Node, { graph, dy, into }: Backward): void {
-  const [x, , slope] = operands as Tensors
-  into(x!, (dx, accumulate) =>
-    graph.add({ op: Op.ActivationGrad, mode: accumulateBit(accumulate), dims, operands: [slope!, dy, dx], floats: [] }),
-  )
 }
 
 function add({ operands }: Node, { dy, pass }: Backward): void {
@@ -125,13 +126,6 @@ function bmm({ operands, dims, floats, mode }: Node, { graph, dy, into }: Backwa
   }
 }
 
-function softmax({ operands, dims }: Node, { graph, dy, into }: Backward): void {
-  const [x, y, offsets] = operands as [Tensor, Tensor, Tensor]
-  into(x, (dx, accumulate) =>
-    graph.add({ op: Op.SoftmaxGrad, mode: accumulateBit(accumulate), dims, operands: [y, dy, dx, offsets], floats: [] }),
-  )
-}
-
 /** One record gives all three, and adds to none. */
 function attention({ operands, dims, floats, mode }: Node, { graph, dy, into }: Backward): void {
   if (mode !== AttentionMode.All) throw new Error('attention of one query a sequence has no gradient')
@@ -157,29 +151,17 @@ function gather({ operands, dims }: Node, { graph, dy, into }: Backward): void {
   })
 }
 
-function meanPool({ operands, dims }: Node, { graph, dy, into }: Backward): void {
-  const [x, offsets] = operands as [Tensor, Tensor]
-  into(x, (dx, accumulate) =>
-    graph.add({ op: Op.MeanPoolGrad, mode: accumulateBit(accumulate), dims, operands: [dy, offsets, dx], floats: [] }),
-  )
-}
-
-function normalize({ operands, dims, floats }: Node, { graph, dy, into }: Backward): void {
-  const x = operands[0]!
-  into(x, (dx, accumulate) => graph.add({ op: Op.NormalizeGrad, mode: accumulateBit(accumulate), dims, operands: [x, dy, dx], floats }))
-}
-
 export const BACKWARD: { readonly [op: number]: Rule } = {
   [Op.Gemm]: linear,
   [Op.GemmInt8]: linearInt8,
-  [Op.Activation]: activation,
+  [Op.Activation]: through(Op.ActivationGrad, ([, , slope], dy, dx) => [slope!, dy, dx]),
   [Op.Add]: add,
   [Op.LayerNorm]: layerNorm,
   [Op.Embedding]: embedding,
   [Op.Bmm]: bmm,
-  [Op.Softmax]: softmax,
+  [Op.Softmax]: through(Op.SoftmaxGrad, ([, y, offsets], dy, dx) => [y!, dy, dx, offsets!]),
   [Op.Attention]: attention,
   [Op.Gather]: gather,
-  [Op.MeanPool]: meanPool,
-  [Op.Normalize]: normalize,
+  [Op.MeanPool]: through(Op.MeanPoolGrad, ([, offsets], dy, dx) => [dy, offsets!, dx]),
+  [Op.Normalize]: through(Op.NormalizeGrad, ([x], dy, dx) => [x!, dy, dx]),
 }

@@ -1,7 +1,7 @@
 // The part of THE TABLE (ops.ts) that draws masks. Only training has it.
 import { Op } from '../../assembly/abi.ts'
 import { accumulateBit, type Graph, type Node } from './graph.ts'
-import { rows, SEQUENCES, SQUARES, width, type Tensor } from './tensor.ts'
+import { rows, SEQUENCES, SQUARES, width, type Dim, type Tensor } from './tensor.ts'
 
 /** What a mask is drawn from: i32 tensors. */
 export interface DropoutPlaces {
@@ -22,33 +22,18 @@ export interface MapDropout {
 
 /** Each element is zero with probability p, else 1 / (1 - p) as large. `stream` sets the uses in a graph apart. */
 export function dropout(g: Graph, x: Tensor, p: number, stream: number, { examples, places, seeds }: DropoutPlaces): Tensor {
-  const dims = [rows(x), width(x), stream]
-  const apply = (graph: Graph, from: Tensor, to: Tensor, accumulate: boolean, grad?: Node['grad']): void =>
-    graph.add({
-      op: Op.Dropout,
-      mode: accumulateBit(accumulate),
-      dims,
-      operands: [from, to, examples, places, seeds],
-      floats: [p],
-      ...(grad && { output: to, grad }),
-    })
-  const y = g.value(x.shape)
-  apply(g, x, y, false, ({ graph, dy, into }) => into(x, (dx, accumulate) => apply(graph, dy, dx, accumulate)))
-  return y
+  return masked(g, x, Op.Dropout, [rows(x), width(x), stream], [examples, places, seeds], p)
 }
 
 /** The same over attention maps [seq][head][len][len]. */
 export function dropoutMaps(g: Graph, x: Tensor, offsets: Tensor, { p, stream, places: { examples, seeds } }: MapDropout): Tensor {
-  const dims = [x.shape[0]!, SEQUENCES, SQUARES, stream]
+  return masked(g, x, Op.DropoutMaps, [x.shape[0]!, SEQUENCES, SQUARES, stream], [offsets, examples, seeds], p)
+}
+
+/** An op that is its own gradient: the masks are drawn again. */
+function masked(g: Graph, x: Tensor, op: Op, dims: readonly Dim[], draws: readonly Tensor[], p: number): Tensor {
   const apply = (graph: Graph, from: Tensor, to: Tensor, accumulate: boolean, grad?: Node['grad']): void =>
-    graph.add({
-      op: Op.DropoutMaps,
-      mode: accumulateBit(accumulate),
-      dims,
-      operands: [from, to, offsets, examples, seeds],
-      floats: [p],
-      ...(grad && { output: to, grad }),
-    })
+    graph.add({ op, mode: accumulateBit(accumulate), dims, operands: [from, to, ...draws], floats: [p], ...(grad && { output: to, grad }) })
   const y = g.value(x.shape)
   apply(g, x, y, false, ({ graph, dy, into }) => into(x, (dx, accumulate) => apply(graph, dy, dx, accumulate)))
   return y
