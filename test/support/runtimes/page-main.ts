@@ -31,7 +31,9 @@ if (typeof document === 'undefined') {
   else scope.addEventListener('install', (event) => event.waitUntil(run()))
 } else {
   const place = own.searchParams.get('in')
-  if (place === 'worker') new Worker('/main.js', { type: 'module' }).onerror = ({ message }) => crashed(message)
-  else if (place === 'service-worker') navigator.serviceWorker.register('/main.js', { type: 'module' }).catch(crashed)
+  // With its search, which names the task.
+  const main = `/main.js${own.search}`
+  if (place === 'worker') new Worker(main, { type: 'module' }).onerror = ({ message }) => crashed(message)
+  else if (place === 'service-worker') navigator.serviceWorker.register(main, { type: 'module' }).catch(crashed)
   else void run()
 }
