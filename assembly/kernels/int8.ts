@@ -78,7 +78,7 @@ export function gemmInt8(r: usize): void {
         // Where one piece is all, one panel's sums are done before the next one's begin.
         const sums = blockScratch() + (k > DEPTH ? <usize>(p - p0) * SUMS_BYTES : 0)
         if (k0 == 0) memory.fill(sums, 0, (<usize>rows) << 5)
-        tiles(rowsAt, lda, rows, panel, kc, sums)
+        tiles(rowsAt, lda, rows, panel, kc, sums, p + 2 < panels ? panel + panelBytes(k) : 0)
         if (k0 + kc < k) continue
         const n0 = p << 3
         const from = biasOf(bias, n0, min(8, n - n0))
@@ -171,9 +171,12 @@ export function widen(panel: usize, kc: i32, to: usize): void {
   }
 }
 
-/** C += A panel, from top to bottom; a last tile that is not whole computes its last row several times. */
-export function tiles(a: usize, lda: usize, rows: i32, panel: usize, kc: i32, c: usize): void {
+/** C += A panel, from top to bottom; a last tile that is not whole computes its last row several times. `ahead`: the panel to come, with another behind it, or 0. */
+export function tiles(a: usize, lda: usize, rows: i32, panel: usize, kc: i32, c: usize, ahead: usize = 0): void {
   const bottom = rows - 1
+  // Of the panel to come, what a round of each tile asks for.
+  const share: usize = ahead ? 64 / <usize>((rows + 5) / 6) + 1 : 0
+  if (!ahead) ahead = panel
   for (let i = 0; i <= bottom; i += ASC_FEATURE_RELAXED_SIMD ? 6 : 4) {
     const p = a + <usize>i * lda
     const q = c + ((<usize>i) << 5)
@@ -183,12 +186,16 @@ export function tiles(a: usize, lda: usize, rows: i32, panel: usize, kc: i32, c:
     if (ASC_FEATURE_RELAXED_SIMD) {
       const r4 = <usize>min(4, bottom - i)
       const r5 = <usize>min(5, bottom - i)
-      bytes6(p, p + r1 * lda, p + r2 * lda, p + r3 * lda, p + r4 * lda, p + r5 * lda, panel, kc, q, r1, r2, r3, r4, r5)
+      bytes6(p, p + r1 * lda, p + r2 * lda, p + r3 * lda, p + r4 * lda, p + r5 * lda, panel, kc, q, r1, r2, r3, r4, r5, ahead, share)
+      ahead += <usize>((kc + 7) >> 3) * share
     } else words4(p, p + r1 * lda, p + r2 * lda, p + r3 * lda, panel, kc, q, r1, r2, r3)
   }
 }
 
-/** 6 x 8: 2 loads of B, 6 splats of A for 12 products of four pairs a lane. Twice a round, or the round's own adding and testing would be a fifth. */
+/**
+ * 6 x 8: 2 loads of B, 6 splats of A for 12 products of four pairs a lane. Twice a round, or the round's own adding and testing would be a fifth.
+ * A round also reads a byte of the panel to come, which is far and which no instruction of wasm prefetches.
+ */
 // @ts-ignore: decorator
 @inline
 function bytes6(
@@ -206,6 +213,8 @@ function bytes6(
   r3: usize,
   r4: usize,
   r5: usize,
+  ahead: usize,
+  share: usize,
 ): void {
   const c1 = c + (r1 << 5)
   const c2 = c + (r2 << 5)
@@ -234,6 +243,7 @@ function bytes6(
   a3 -= skip << 2
   a4 -= skip << 2
   a5 -= skip << 2
+  let seen: i32 = 0
   do {
     if (skip <= 0) {
       const b0 = v128.load(b)
@@ -287,7 +297,11 @@ function bytes6(
     a4 += 8
     a5 += 8
     b += 64
+    seen |= load<u8>(ahead)
+    ahead += share
   } while (b < end)
+  // It never is: without a use, compilers would drop the bytes.
+  c += usize(seen == i32.MAX_VALUE)
   v128.store(c, x00)
   v128.store(c, x01, 16)
   v128.store(c1, x10)
