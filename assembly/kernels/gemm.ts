@@ -62,8 +62,8 @@ export function gemm(r: usize): void {
 
   // A unit: some rows by some panels. What is packed is packed once per unit.
   const unitRows = columnsA || sourceB == GemmMode.BPanel ? MC : 4 * MC
-  // Weights that do not stay in L2 from one block of rows to the next.
-  const far = sourceB == GemmMode.BPanel && n * k > 1 << 16 && m > 32
+  // Weights that come from far, and rows enough that they would wait for them one by one.
+  const far = sourceB == GemmMode.BPanel && n * k > 1 << 16 && m >= 8
   const unitPanels = columnsA ? 12 : 4 // 12: as many units for two threads as for four, at widths that are multiples of 384
   const panels = (n + 7) >> 3
   const depth = columnsA || sourceB != GemmMode.BPanel ? KC : DEPTH
