@@ -47,3 +47,4 @@ export {
   type TagScheme,
 } from './data/entity-metrics.ts'
 export { choiceFeatures, readChoices, type ChoiceExample } from './data/multiple-choice.ts'
+export { readTextColumns, sentenceFeatures, type TextColumnOptions, type TextRow, type TextRows } from './data/text-columns.ts'

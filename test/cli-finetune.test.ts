@@ -302,14 +302,56 @@ describe('bertlet finetune with little', () => {
     expect(told.stdout).toMatch(/40 examples of cat, other, 100\.0 % of them told right\n[^]*accuracy +1\n[^]*the model is in/)
   })
 
+  it('--contrastive tunes the trunk first and draws its steps; ctrl-C leaves no model', async () => {
+    const args = ['finetune', at('train.tsv'), '--model', at('model'), '--few-shot', '--contrastive', '--threads', '1']
+    const { code, stdout, stderr } = await bertlet([...args, '--output', at('tuned')])
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toMatch(/100\.0 % of them told right\nthe model is in .*tuned\n/)
+    // 820 pairs, the 400 of two classes oversampled to the 420 of one, in batches of 16.
+    const log = jsonl<{ step: number; loss: number }>(await readFile(at('tuned/log.jsonl'), 'utf8'))
+    expect(log.map(({ step }) => step)).toEqual(Array.from({ length: 53 }, (_, i) => i + 1))
+    expect(log.at(-1)!.loss).toBeLessThan(log[0]!.loss)
+    expect(await readFile(at('tuned/training.svg'), 'utf8')).toMatch(/^<svg/)
+
+    const stopped = start([...args, '--output', at('stopped')])
+    const end = ended(stopped)
+    await setTimeout(600)
+    stopped.kill('SIGINT')
+    expect((await end).code).toBe(130)
+    expect(existsSync(at('stopped/model.safetensors'))).toBe(false)
+  })
+
+  it('says where texts come twice with several labels', async () => {
+    await writeFile(at('twice.tsv'), 'the cat\t1\na\t0\nthe cat\t0\n')
+    const { stderr } = await bertlet(['finetune', at('twice.tsv'), '--model', at('model'), '--few-shot', '--output', at('twice')])
+    expect(stderr).toMatch(/warning: .*twice\.tsv, line 3 has the text of .*twice\.tsv, line 1, with another label\n$/)
+  })
+
+  it('does not mix with what another kind of training left', async () => {
+    const refused = async (output: string, ...more: string[]) => {
+      const args = ['finetune', at('train.tsv'), '--model', at('model'), '--output', at(output), '--threads', '1']
+      return (await bertlet([...args, ...more])).stderr
+    }
+    expect(await refused('few', '--adapter', 'lora')).toMatch(/--output: expected a folder without .*, got one with model\.safetensors/)
+    expect(await refused('few')).toMatch(/--output: expected a folder without .*, got one with adapter\b/)
+    expect(await refused('adapter-alone', '--few-shot')).toMatch(/got one with adapter_config\.json. Take another folder/)
+    // Again the same way is well.
+    expect(await refused('few', '--few-shot')).toBe('')
+  })
+
   it('says which go together', async () => {
-    const refused = async (...more: string[]) => (await finetune('none', ...more)).stderr
+    const refused = async (...more: string[]) =>
+      (await bertlet(['finetune', at('train.tsv'), '--model', at('model'), '--output', at('none'), ...more])).stderr
     expect(await refused('--few-shot', '--head-only')).toMatch(
-      /one of --head-only, --adapter and --few-shot, got --head-only and --few-shot/,
+      /one of --head-only, --bias-only, --adapter, --few-shot, got --head-only and --few-shot/,
     )
     expect(await refused('--contrastive')).toMatch(/--contrastive: expected --few-shot/)
     expect(await refused('--merge')).toMatch(/--merge: expected --adapter lora/)
     expect(await refused('--few-shot', '--regression')).toMatch(/--few-shot: expected text-classification with classes, got scores/)
+    expect(await refused('--lora-r', '4')).toMatch(/--lora-r: expected --adapter lora, got none/)
+    expect(await refused('--adapter', 'lora', '--lora-alpha', '0')).toMatch(/--lora-alpha: expected a number above 0, got 0/)
+    expect(await refused('--few-shot', '--resume')).toMatch(/--resume: expected training by steps, got --few-shot/)
+    expect(await refused('--few-shot', '--learning-rate', '1')).toMatch(/--learning-rate: expected training by steps, got --few-shot/)
     expect(await refused('--adapter', 'lora', '--target-modules', 'querry')).toMatch(/querry.*query/s)
   })
 })

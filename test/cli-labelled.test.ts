@@ -6,6 +6,7 @@ import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readFile as readData } from '../src/cli/data-files.ts'
 import { trainingCurves } from '../src/cli/plot.ts'
+import { pipeline } from '../src/index.node.ts'
 import { bertlet, build, jsonl } from './support/command.ts'
 import { checkpoint, vocabulary } from './support/models.ts'
 
@@ -83,7 +84,10 @@ describe('a task of GLUE', () => {
   })
 
   it.each([
-    [['mnli', 'nowhere'], /files: expected a folder with train\.tsv, got ".*nowhere"\. GLUE's archive of MNLI is such a folder/],
+    [
+      ['mnli', 'nowhere'],
+      /files: expected a folder with train\.tsv and dev_matched\.tsv and dev_mismatched\.tsv, got ".*nowhere"\. GLUE's archive of MNLI is such a folder/,
+    ],
     [['mnli', 'MNLI', '--eval', 'x'], /--eval: expected none, as mnli has dev_matched\.tsv and dev_mismatched\.tsv/],
     [['mnli', 'MNLI', '--regression'], /--regression: expected the task text-classification, got mnli/],
     [['mnlj', 'MNLI'], /task: expected one of text-classification.*got "mnlj"\. Did you mean mnli\?/],
@@ -207,6 +211,59 @@ it('multiple choice is learnt', async () => {
   expect(first).toMatchObject({ text: 'the cat', choices: ['a text b', 'a b b'], label: 0, prediction: 0 })
 })
 
+describe('sentence embeddings', () => {
+  const texts = ['the cat', 'a text', 'the dog', 'b of a cat', 'c number', 'text of dog']
+  const pair = (i: number): [string, string, number] => {
+    const [a, b] = [texts[i % 6]!, texts[(i * 5 + (i >> 2)) % 6]!]
+    return [a, b, a === b ? 5 : a.split(' ').some((word) => b.split(' ').includes(word)) ? 3 : 0]
+  }
+  const rows = Array.from({ length: 48 }, (_, i) => pair(i))
+
+  it('are tuned by pairs with scores; evaluate finds the same, feature-extraction the pooling', async () => {
+    await writeFile(at('pairs.tsv'), `sentence1\tsentence2\tscore\n${rows.map((row) => row.join('\t')).join('\n')}\n`)
+    const more = ['--eval', at('pairs.tsv'), '--num-train-epochs', '8', '--pooling', 'cls']
+    const { task, metrics } = await finetune('sentence-similarity', at('pairs.tsv'), 'embedder', ...more)
+    expect(task).toBe('sentence-similarity')
+    const before = await evaluate('sentence-similarity', at('model'), at('pairs.tsv'), '--pooling', 'cls')
+    expect(metrics.spearman).toBeGreaterThan(Math.max(0.9, before.spearman!))
+    // The task is the model's, and so is the pooling.
+    expect(timeless(await evaluate(at('embedder'), at('pairs.tsv'), '--predictions', at('pairs.jsonl')))).toEqual(timeless(metrics))
+    const [first] = jsonl<{ texts: string[]; score: number; prediction: number }>(await readFile(at('pairs.jsonl'), 'utf8'))
+    expect(first).toMatchObject({ texts: rows[0]!.slice(0, 2), score: rows[0]![2] })
+    const embed = await pipeline('feature-extraction', at('embedder'), { threads: 0 })
+    const { data } = await embed(first!.texts, { pooling: 'auto', normalize: true })
+    await embed.dispose()
+    const width = data.length / 2
+    const cosine = Array.from({ length: width }, (_, i) => data[i]! * data[width + i]!).reduce((sum, x) => sum + x, 0)
+    // Sums of `width` products, each rounded.
+    expect(Math.abs(cosine - first!.prediction)).toBeLessThan(width * 2 ** -24)
+  })
+
+  it('are tuned by pairs and triplets without scores, also by an adapter', async () => {
+    await writeFile(at('near.csv'), texts.map((text) => `"${text}","${text} a"`).join('\n'))
+    expect((await finetune('sentence-similarity', at('near.csv'), 'near', '--max-steps', '2')).metrics).toEqual({})
+    const triplets = texts.map((text, i) => ({ id: i, anchor: text, positive: `${text} b`, negative: texts[(i + 1) % 6] }))
+    await writeFile(at('triplets.jsonl'), triplets.map((row) => JSON.stringify(row)).join('\n'))
+    const kind = ['--loss', 'TripletLoss', '--adapter', 'lora', '--max-steps', '2']
+    await finetune('sentence-similarity', at('triplets.jsonl'), 'triplets', ...kind)
+    const found = await evaluate(at('model'), at('triplets.jsonl'), '--adapter', at('triplets'))
+    expect(found.loss).toBeGreaterThan(0)
+  })
+
+  it.each([
+    ['near.csv', ['--loss', 'CoSENTLoss'], /near\.csv, line 1: expected two texts and a score, as CoSENTLoss takes them, got no score/],
+    ['pairs.tsv', ['--loss', 'CosineSimilarityLoss'], /score: expected a cosine, from -1 to 1, got [35]\. Divide scores/],
+    ['pairs.tsv', ['--loss', 'TripletLoss'], /expected texts without a score, as TripletLoss takes them, got the score/],
+    ['near.csv', ['--loss', 'TripletLoss'], /expected 3 texts, as TripletLoss takes them, got 2/],
+    ['near.csv', ['--columns', '0'], /near\.csv, line 1: expected two texts or more/],
+    ['pairs.tsv', ['--columns', 'sentence1,sentense2'], /a column named "sentense2" for --columns.*Did you mean sentence2\?/],
+    ['near.csv', ['--head-only'], /--head-only: expected a task whose model has a head, got sentence-similarity/],
+  ] as const)('%s %j is refused', async (file, more, message) => {
+    const args = ['finetune', 'sentence-similarity', at(file), '--model', at('model'), '--output', at('refused'), ...more]
+    expect(await bertlet(args)).toMatchObject({ stdout: '', stderr: expect.stringMatching(message) as string })
+  })
+})
+
 describe('evaluate', () => {
   it.each([
     [['rte', 'choice', 'swag.csv'], /model: expected a BertForSequenceClassification, as rte wants, got "BertForMultipleChoice"/],
@@ -219,6 +276,25 @@ describe('evaluate', () => {
   ])('%j is refused', async (args, message) => {
     const given = args.map((word) => (/^(choice|swag)/.test(word) ? at(word) : word))
     expect(await bertlet(['evaluate', ...given])).toMatchObject({ stdout: '', stderr: expect.stringMatching(message) as string })
+  })
+
+  it('tells what is wrong with a first row, whatever the format', async () => {
+    await writeFile(at('semicolons.csv'), 'a;1\nb;0\n')
+    for (let i = 0; i < 5; i++)
+      expect(await bertlet(['finetune', at('semicolons.csv'), '--output', at('none'), '--model', at('model')])).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(
+          /semicolons\.csv, line 1: expected a text and a label, got one column: "a;1"\. Put a comma/,
+        ) as string,
+      })
+  })
+
+  it('names the classes, and doubts labels that are nearly all different', async () => {
+    const output = ['--output', at('classes'), '--model', at('model'), '--threads', '1', '--max-steps', '1']
+    await writeFile(at('classes.tsv'), Array.from({ length: 9 }, (_, i) => `the cat ${i}\ttopic ${i}`).join('\n'))
+    const { stdout, stderr } = await bertlet(['finetune', at('classes.tsv'), ...output])
+    expect(stdout).toMatch(/no header, classes topic 0 topic 1 .* topic 8\n/)
+    expect(stderr).toMatch(/warning: 9 classes in 9 examples: is the label in the column that was taken for it\?/)
   })
 
   it('reads Parquet; texts with several labels are warned of', async () => {

@@ -81,6 +81,24 @@ describe('bertlet finetune', () => {
     )
   })
 
+  it('--bias-only leaves every bit of the trunk but its biases', async () => {
+    expect(await finetune('bias', '--bias-only', '--max-steps', '3')).toMatchObject({ code: 0, stderr: '' })
+    const [before, after] = [await tensors('model/model.safetensors'), await tensors('bias/model.safetensors')]
+    const changed = [...before].filter(([name, { data }]) => after.get(`bert.${name}`)!.data.some((x, i) => !Object.is(x, data[i])))
+    const names = changed.map(([name]) => name).filter((name) => !name.includes('pooler'))
+    expect(names.length).toBeGreaterThan(8)
+    expect(names.filter((name) => !name.endsWith('bias'))).toEqual([])
+  })
+
+  it('a run of few steps has a curve, to its last step', async () => {
+    expect(await finetune('few-steps', '--max-steps', '3')).toMatchObject({ code: 0 })
+    const lines = jsonl<{ step: number; loss?: number }>(await readFile(at('few-steps/log.jsonl'), 'utf8'))
+    expect(lines.flatMap(({ step, loss }) => (loss === undefined ? [] : [step]))).toEqual([1, 2, 3])
+    expect(await finetune('told-steps', '--max-steps', '5', '--logging-steps', '3')).toMatchObject({ code: 0 })
+    const told = jsonl<{ step: number; loss?: number }>(await readFile(at('told-steps/log.jsonl'), 'utf8'))
+    expect(told.flatMap(({ step, loss }) => (loss === undefined ? [] : [step]))).toEqual([3, 5])
+  })
+
   it('--early-stopping-patience ends when evaluations are no better, --load-best-model-at-end with the best of them', async () => {
     // At this rate it soon gets worse.
     const { code, stdout } = await finetune('early', '--eval', at('train.tsv'), '--learning-rate', '0.5', '--max-steps', '400',
@@ -162,7 +180,7 @@ describe('bertlet finetune', () => {
 
   it('writes the files that transformers looks for', async () => {
     await finetune('files', '--max-steps', '1')
-    const names = (await readdir(at('files'))).sort()
+    const names = (await readdir(at('files'))).filter((name) => name !== 'log.jsonl' && name !== 'training.svg').sort()
     expect(names).toEqual(['checkpoint-1', 'config.json', 'model.safetensors', 'special_tokens_map.json', 'tokenizer.json', 'tokenizer_config.json', 'vocab.txt']) // prettier-ignore
     const held = (await readdir(at('files/checkpoint-1'))).sort()
     expect(held).toEqual([...names.slice(1), 'checksums.json', 'optimizer.safetensors', 'trainer_state.json'].sort())

@@ -68,6 +68,9 @@ describe('rows of labelled files', () => {
       ],
     ],
     ['g.tsv', 'text\tlabel\n', { header: false }, [['text', 'label']]],
+    // Empty cells do no harm, nor what stands behind numbered columns.
+    ['p.tsv', 'text\tlabel\na\t1\t\t\n', {}, [['a', '1']]],
+    ['q.tsv', '1\ta\n0\tb\tmore', { text: '1', label: '0' }, [['a', '1'], ['b', '0']]], // prettier-ignore
     [
       'h.tsv',
       'a\t1\nb\nc\t0',
@@ -87,10 +90,23 @@ describe('rows of labelled files', () => {
     ['c.jsonl', '{"text":"a","label":1}\n{"text":1}', {}, /c\.jsonl, line 2: field "text": expected a text, got 1/],
     ['d.jsonl', '{"text":"a","label":1}\n{', {}, /d\.jsonl, line 2: expected a JSON object/],
     ['e.tsv', 'sentence\tlabel\na\t1', { text: 'sentense' }, /e\.tsv, line 1: expected a column named "sentense".*Did you mean sentence\?/],
-    ['f.tsv', 'a\t1', { label: '2' }, /f\.tsv, line 1: expected column 2 for label, got columns 0 to 1/],
+    ['f.tsv', 'a\t1', { label: '2' }, /f\.tsv, line 1: expected column 2 for label, got columns 0 to 1: "a\\t1"/],
     ['g.tsv', 'a, 1', {}, /g\.tsv, line 1: expected a text and a label, got one column: "a, 1".*format csv/],
     ['l.csv', 'a;1\nb;0', {}, /l\.csv, line 1: expected a text and a label, got one column: "a;1"\. Put a comma between them/],
     ['m.csv', 'text;label\na;1', {}, /m\.csv, line 1: expected a text and a label, got one column: "text;label"/],
+    ['f.tsv', 'a\t1', { text: 'sentence' }, /f\.tsv, line 1: expected a header with "sentence" for text, got no header: "a\\t1"/],
+    [
+      'n.csv',
+      'text,label\nbad film, really,1\nb,0',
+      {},
+      /n\.csv, line 2: expected 2 columns, as the header has, got 3: .*bad film.* in quotes/,
+    ],
+    [
+      'o.tsv',
+      'a\t1\nb\tmore\t0',
+      {},
+      /o\.tsv, line 2: expected 2 columns, as the first row has, got 3: "b\\tmore\\t0"\. Take the tabs out/,
+    ],
     ['h.tsv', 'text\tlabel\n', {}, /h\.tsv: expected labelled texts, got no row but a header/],
     ['i.tsv', '', {}, /i\.tsv: expected labelled texts, got no row/],
     ['j.tsv', Uint8Array.of(0x61, 0xe4, 9, 0x31), {}, /j\.tsv: expected UTF-8/],
@@ -217,9 +233,21 @@ describe('GLUE', () => {
       row('index', 'sentence1', 'sentence2', 'label') + '0,A,B,entailment\n',
       /dev\.tsv, line 2: expected 4 columns.*got 1: "0,A,B,entailment"/,
     ],
+    [
+      'rte',
+      row('index', 'sentence1', 'sentence2', 'label') + row('0', 'A', 'a good', 'film', 'entailment'),
+      /dev\.tsv, line 2: expected 4 columns.*got 5: "0\\tA\\ta good\\tfilm\\tentailment"/,
+    ],
     ['rte', row('index', 'sentence1', 'sentence2', 'label'), /dev\.tsv: expected the texts of RTE, got none/],
   ] as const)('%s: %j is refused', async (task, text, message) => {
     await expect(readGlue(task, text, 'dev.tsv')).rejects.toThrow(message)
+  })
+
+  it('short rows of QQP are left out, and told of', async () => {
+    const skipped: string[] = []
+    const text = row('id', 'qid1', 'qid2', 'question1', 'question2', 'is_duplicate') + row('0', '1', '2', 'A', 'B', '1') + row('1', '3')
+    expect(await readGlue('qqp', text, 'train.tsv', 'labelled', (place) => skipped.push(place))).toHaveLength(1)
+    expect(skipped).toEqual(['train.tsv, line 3'])
   })
 
   it('labels and tasks that are none are refused, and the nearest named', async () => {

@@ -28,7 +28,14 @@ export const TEXT_CLASSIFICATION: LabelledTask = {
     const labels = options.regression ? SCORES : await classes(data.examples, source, options.labels, signal)
     for (const example of [...data.examples, ...(held?.examples ?? [])]) labels.of(example)
     const of = (each: typeof data): LabelledFile =>
-      textFile(each.examples, { file: each.file, read: each.read, labels, compute_metrics: metricsFor(labels), options, signal })
+      textFile(each.examples, {
+        file: each.file,
+        read: `${each.read}${classesTold(labels)}`,
+        labels,
+        compute_metrics: metricsFor(labels),
+        options,
+        signal,
+      })
     return { train: of(data), held: held ? [of(held)] : [], head: headOf(labels), ...(labels.names && { labels: labels.names }) }
   },
 
@@ -41,6 +48,9 @@ export const TEXT_CLASSIFICATION: LabelledTask = {
     return [textFile(examples, { file, read: taken, labels, compute_metrics, options, signal })]
   },
 }
+
+const classesTold = ({ names }: Labelling): string =>
+  names === undefined ? '' : `, classes ${names.slice(0, 12).join(' ')}${names.length > 12 ? ' ...' : ''}`
 
 /** What a model's labels mean. */
 export const labelsOf = (config: BertConfig): Labelling =>
@@ -78,15 +88,13 @@ export interface TextFileParts {
 /** A file of texts, or pairs. */
 export function textFile(examples: readonly Example[], parts: TextFileParts): LabelledFile {
   const { file, prefix = '', read: taken, labels, compute_metrics, options, signal } = parts
-  const [odd, ...more] = compute_metrics && labels.names ? conflicts(examples) : []
+  const warning = compute_metrics && labels.names && (conflictWarning(examples) ?? manyClasses(labels.names, examples.length))
   return {
     file,
     prefix,
     examples: examples.length,
     ...(taken !== undefined && { read: taken }),
-    ...(odd && {
-      warning: `${odd[1].place} has the text of ${odd[0].place}, with another label${more.length > 0 ? `; so have ${more.length} more` : ''}`,
-    }),
+    ...(warning !== undefined && { warning }),
     features: (tokenizer, config) => ({
       dataset: textFeatures(examples, tokenizer, {
         labels: compute_metrics && labels,
@@ -98,6 +106,19 @@ export function textFile(examples: readonly Example[], parts: TextFileParts): La
     }),
   }
 }
+
+/** Of texts that come with several labels. */
+export function conflictWarning(examples: readonly Example[]): string | undefined {
+  const [odd, ...more] = conflicts(examples)
+  if (odd === undefined) return undefined
+  return `${odd[1].place} has the text of ${odd[0].place}, with another label${more.length > 0 ? `; so have ${more.length} more` : ''}`
+}
+
+/** Of labels that look like no classes. */
+const manyClasses = (names: readonly string[], examples: number): string | undefined =>
+  examples >= 8 && 2 * names.length > examples
+    ? `${names.length} classes in ${examples} examples: is the label in the column that was taken for it?`
+    : undefined
 
 /** Names and number of the outputs. A score is one number. */
 export function headOf({ names }: Labelling): LoadOptions {

@@ -39,7 +39,17 @@ const stamp = async (handle: FileHandle): Promise<string> => {
   return `${size} ${mtimeMs}`
 }
 
-const stream = (handle: FileHandle, signal: AbortSignal): DataInput => addAbortSignal(signal, handle.createReadStream({ autoClose: false }))
+const PIECE = 1 << 16
+
+/** A stream of Node's would close the handle with itself, before the file is looked at again. */
+async function* stream(handle: FileHandle, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  for (;;) {
+    signal.throwIfAborted()
+    const { bytesRead, buffer } = await handle.read(new Uint8Array(PIECE), 0, PIECE)
+    if (bytesRead === 0) return
+    yield buffer.subarray(0, bytesRead)
+  }
+}
 
 const anywhere = (handle: FileHandle, size: number): DataInput => ({
   size,

@@ -5,7 +5,7 @@ import { expected, Words } from '../errors.ts'
 import { Trainer, type PredictionOutput } from '../training.ts'
 import { corpusLines, instancesOf, type CorpusOptions } from './corpus.ts'
 import type { LabelledOptions, TaskName } from './labelled-options.ts'
-import { labelledTask, type LabelledTask, type Measured } from './labelled-task.ts'
+import { labelledTask, type Embeddings, type LabelledTask, type Measured } from './labelled-task.ts'
 import { adaptedOptions, sourceOptions, type ModelOptions } from './options.ts'
 import { openSink } from './output.ts'
 import { HELD_OUT } from './pretrain.ts'
@@ -28,6 +28,7 @@ const TASK_OF: Readonly<Record<string, TaskName>> = {
   BertForQuestionAnswering: 'question-answering',
   BertForTokenClassification: 'token-classification',
   BertForMultipleChoice: 'multiple-choice',
+  BertModel: 'sentence-similarity',
 }
 
 /** `bertlet evaluate`: how good a model is, on labelled files or, for one that was pre-trained, on raw text. */
@@ -87,21 +88,19 @@ async function labelled(
 ): Promise<Record<string, number>> {
   if (options.submission !== undefined && task.tests === undefined)
     throw expected('--submission', 'a task of GLUE', new Words('another'), 'Name it: bertlet evaluate cola <model> <folder>')
-  const files = await task.measure(file, options, config, signal)
+  const files = await task.measure(file, options, config, signal, source)
   const tests = options.submission === undefined ? [] : await task.tests!(file, config, signal)
   const tokenizer = await Tokenizer.fromPretrained(source, { signal })
   const model = await task.model.fromPretrained(source, { ...adaptedOptions(options), signal })
-  const predict = ({ dataset, compute_metrics }: Measured): Promise<PredictionOutput> =>
-    new Trainer({ model, args: { per_device_eval_batch_size: options.batchSize }, ...(compute_metrics && { compute_metrics }) }).predict(
-      dataset,
-      { signal },
-    )
+  const args = { per_device_eval_batch_size: options.batchSize }
+  const predict = ({ dataset, compute_metrics }: Measured, embeddings?: Embeddings): Promise<PredictionOutput> =>
+    new Trainer({ model, args, ...embeddings, ...(compute_metrics && { compute_metrics }) }).predict(dataset, { signal })
   try {
     const all: Record<string, number> = { examples: files.reduce((sum, { examples }) => sum + examples, 0) }
     for (const each of files) {
       if (each.warning !== undefined) process.stderr.write(`bertlet: warning: ${each.warning}\n`)
       const measured = each.features(tokenizer, model.config)
-      const output = await predict(measured)
+      const output = await predict(measured, each.embeddings)
       for (const [metric, value] of Object.entries(plain(output.metrics))) all[`${each.prefix}${metric}`] = value
       if (options.predictions !== undefined) await measured.write(output, named(options.predictions, each.prefix), signal)
     }

@@ -1,16 +1,19 @@
 // A classifier from a few labelled texts, in seconds.
+import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { classesOf } from '../data.ts'
 import { expected, Words } from '../errors.ts'
 import { fewShot, Trainer } from '../training.ts'
-import { metricsFor, namedLabels, readTexts, textFile } from './classification-task.ts'
+import { conflictWarning, metricsFor, namedLabels, readTexts, textFile } from './classification-task.ts'
 import type { FinetuneOptions } from './finetune.ts'
 import { loadOptions } from './options.ts'
+import { plotTraining } from './plot.ts'
+import { openProgress } from './progress.ts'
 import { checkOutput, plain, prepareFast, sourceOf, table } from './run-training.ts'
 
 /** `bertlet finetune --few-shot`: a logistic head over sentence embeddings; with --contrastive the trunk is tuned by pairs first. */
 export async function finetuneFewShot(train: string, options: FinetuneOptions, signal: AbortSignal): Promise<void> {
-  await checkOutput(options)
+  await checkOutput(options, 'few-shot')
   await prepareFast(options)
   const data = await readTexts(train, options, true, signal)
   const held = options.eval === undefined ? undefined : await readTexts(options.eval, options, true, signal)
@@ -25,7 +28,15 @@ export async function finetuneFewShot(train: string, options: FinetuneOptions, s
   const given = options.labels?.split(',').map((name) => name.trim())
   const labels = classesOf(data.examples, given)
   for (const example of held?.examples ?? []) labels.of(example)
-  const { model, tokenizer, accuracy, warnings, saveAdapter } = await fewShot(
+  const warning = conflictWarning(data.examples)
+  if (warning !== undefined) process.stderr.write(`bertlet: warning: ${warning}\n`)
+  const progress = await openProgress({ rows: false })
+  const log: string[] = []
+  const onStep = ({ step, total, loss }: { step: number; total: number; loss: number }): void => {
+    progress.steps(step, total, `loss ${loss.toFixed(4)}`)
+    log.push(`${JSON.stringify({ step, loss })}\n`)
+  }
+  const { model, tokenizer, accuracy, saveAdapter } = await fewShot(
     data.examples.map(({ text }) => text),
     data.examples.map((example) => labels.of(example)),
     {
@@ -33,12 +44,12 @@ export async function finetuneFewShot(train: string, options: FinetuneOptions, s
       model: sourceOf(options),
       id2label: namedLabels(labels.names!).id2label,
       ...(options.maxLength !== undefined && { max_length: options.maxLength }),
-      ...(options.contrastive && { contrastive: { seed: options.seed } }),
+      ...(options.contrastive && { contrastive: { seed: options.seed, onStep } }),
+      progress_callback: progress.load,
       signal,
     },
-  )
+  ).finally(progress.stop)
   try {
-    for (const warning of warnings) process.stderr.write(`bertlet: warning: ${warning}\n`)
     let metrics: Record<string, number> = {}
     if (held) {
       const parts = { file: options.eval!, labels, compute_metrics: metricsFor(labels), options, signal }
@@ -51,6 +62,9 @@ export async function finetuneFewShot(train: string, options: FinetuneOptions, s
     // The head by itself, a few kB; a tuned trunk would be there twice.
     const adapter = options.contrastive ? undefined : path.join(options.output, 'adapter')
     if (adapter) await saveAdapter(adapter)
+    // Of a head that is solved there are no steps.
+    if (log.length > 0) await writeFile(path.join(options.output, 'log.jsonl'), log.join(''))
+    if (log.length > 0) await plotTraining(options.output)
     const examples = data.examples.length
     if (options.json) {
       const whole = {

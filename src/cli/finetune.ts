@@ -29,6 +29,7 @@ export interface FinetuneOptions extends TrainingRunOptions, LabelledOptions {
   readonly metricForBestModel?: string
   readonly earlyStoppingPatience?: number
   readonly headOnly?: boolean
+  readonly biasOnly?: boolean
   readonly fewShot?: boolean
   readonly contrastive?: boolean
   readonly adapter?: 'lora'
@@ -46,7 +47,7 @@ export async function finetune(name: TaskName, train: string, options: FinetuneO
   const task = await labelledTask(name)
   // A folder of GLUE has what is measured on.
   new TrainingArguments(argumentsOf(options, task, options.eval !== undefined || task.tests !== undefined))
-  await checkOutput(options)
+  await checkOutput(options, options.adapter === undefined ? 'model' : 'adapter')
   await prepareFast(options)
   // What is wrong with the files is told before a weight is read.
   const source = sourceOf(options)
@@ -70,7 +71,9 @@ export async function finetune(name: TaskName, train: string, options: FinetuneO
         train_dataset: dataset,
         ...(first && { eval_dataset: first.dataset, ...(first.compute_metrics && { compute_metrics: first.compute_metrics }) }),
         processing_class: tokenizer,
+        ...opened.embeddings,
         ...(options.headOnly && { trainable: 'head' }),
+        ...(options.biasOnly && { trainable: 'bias' }),
         ...(options.earlyStoppingPatience !== undefined && {
           callbacks: [new EarlyStoppingCallback({ early_stopping_patience: options.earlyStoppingPatience })],
         }),
@@ -80,7 +83,10 @@ export async function finetune(name: TaskName, train: string, options: FinetuneO
     )
     const whole = await measured(ran, more, async ({ dataset: eval_dataset, compute_metrics }) => {
       const how = { per_device_eval_batch_size: options.perDeviceEvalBatchSize }
-      return new Trainer({ model, args: how, eval_dataset, ...(compute_metrics && { compute_metrics }) }).evaluate(undefined, { signal })
+      return new Trainer({ model, args: how, eval_dataset, ...opened.embeddings, ...(compute_metrics && { compute_metrics }) }).evaluate(
+        undefined,
+        { signal },
+      )
     })
     const about = {
       ...(name !== 'text-classification' && { task: name }),
@@ -103,12 +109,15 @@ export async function finetune(name: TaskName, train: string, options: FinetuneO
 
 /** What is trained is one of: all, the head, an adapter, or next to nothing. */
 function checkKinds(name: TaskName, options: FinetuneOptions): void {
-  const { headOnly, adapter, fewShot, contrastive, merge } = options
-  const kinds = Object.entries({ '--head-only': headOnly, '--adapter': adapter, '--few-shot': fewShot }).filter(([, wanted]) => wanted)
-  if (kinds.length > 1)
-    throw expected('finetune', 'one of --head-only, --adapter and --few-shot', new Words(kinds.map(([flag]) => flag).join(' and ')))
+  const { headOnly, biasOnly, adapter, fewShot, contrastive, merge } = options
+  const all = { '--head-only': headOnly, '--bias-only': biasOnly, '--adapter': adapter, '--few-shot': fewShot }
+  const kinds = Object.entries(all).flatMap(([flag, wanted]) => (wanted ? [flag] : []))
+  if (kinds.length > 1) throw expected('finetune', `one of ${Object.keys(all).join(', ')}`, new Words(kinds.join(' and ')))
   if (contrastive && !fewShot) throw expected('--contrastive', '--few-shot', new Words('none'))
+  if (options.loraAlpha === 0) throw expected('--lora-alpha', 'a number above 0', 0, 'With 0 an adapter changes nothing')
   if (merge && adapter === undefined) throw expected('--merge', '--adapter lora', new Words('none'))
+  if (headOnly && name === 'sentence-similarity')
+    throw expected('--head-only', 'a task whose model has a head', new Words(name), 'Leave it out, or take --adapter lora')
   if (fewShot && (name !== 'text-classification' || options.regression))
     throw expected('--few-shot', 'text-classification with classes', new Words(options.regression ? 'scores' : name))
 }

@@ -25,10 +25,12 @@ export function glueTaskOf(task: GlueTask): LabelledTask {
     signal: AbortSignal,
   ) => {
     const place = path.join(folder, file)
-    const examples = await readFile(place, signal, (input) => readGlue(task, input, place))
+    let skipped = 0
+    const examples = await readFile(place, signal, (input) => readGlue(task, input, place, 'labelled', () => skipped++))
     const labels = glueLabels(task, order)
     for (const example of examples) labels.of(example)
-    return textFile(examples, { file: place, prefix, labels, compute_metrics: glueMetrics(task, order), options, signal })
+    const taken = skipped > 0 ? { read: `${skipped} short rows left out` } : {}
+    return textFile(examples, { file: place, prefix, ...taken, labels, compute_metrics: glueMetrics(task, order), options, signal })
   }
   const devFiles = async (
     folder: string,
@@ -46,7 +48,7 @@ export function glueTaskOf(task: GlueTask): LabelledTask {
     best: metrics[0]!,
 
     async open(folder, options, source, signal) {
-      await checkFolder(folder, name, train)
+      await checkFolder(folder, name, [train, ...Object.values(dev)])
       if (options.eval !== undefined) throw expected('--eval', `none, as ${task} has ${Object.values(dev).join(' and ')}`, options.eval)
       const order = known(await ownNames(source, signal))
       return {
@@ -58,11 +60,12 @@ export function glueTaskOf(task: GlueTask): LabelledTask {
     },
 
     async measure(folder, options, config, signal) {
-      await checkFolder(folder, name, Object.values(dev)[0]!)
+      await checkFolder(folder, name, Object.values(dev))
       return devFiles(folder, known(Object.values(config.id2label)), options, signal)
     },
 
     async tests(folder, config: BertConfig, signal) {
+      await checkFolder(folder, name, tests.flatMap(({ file, optional }) => (optional ? [] : [file]))) // prettier-ignore
       const order = known(Object.values(config.id2label))
       const files = []
       for (const { file, submission, optional } of tests) {
@@ -86,9 +89,11 @@ const exists = (file: string): Promise<boolean> =>
     () => false,
   )
 
-async function checkFolder(folder: string, name: string, file: string): Promise<void> {
+async function checkFolder(folder: string, name: string, files: readonly string[]): Promise<void> {
   const found = await stat(folder).catch(() => undefined)
-  if (found?.isDirectory() && (await exists(path.join(folder, file)))) return
+  const missing = []
+  for (const file of files) if (!found?.isDirectory() || !(await exists(path.join(folder, file)))) missing.push(file)
+  if (missing.length === 0) return
   const fix = `GLUE's archive of ${name} is such a folder; one file of texts is read by the task text-classification`
-  throw expected('files', `a folder with ${file}`, folder, fix, 'not_found')
+  throw expected('files', `a folder with ${missing.join(' and ')}`, folder, fix, 'not_found')
 }

@@ -4,8 +4,23 @@ import { expected, nearest, Words } from '../errors.ts'
 import { wholeFrom } from './options.ts'
 
 export const GLUE_NAMES = ['cola', 'sst2', 'mrpc', 'stsb', 'qqp', 'mnli', 'qnli', 'rte', 'wnli'] as const
-export const TASK_NAMES = ['text-classification', 'question-answering', 'token-classification', 'multiple-choice', ...GLUE_NAMES] as const
+export const TASK_NAMES = [
+  'text-classification',
+  'question-answering',
+  'token-classification',
+  'multiple-choice',
+  'sentence-similarity',
+  ...GLUE_NAMES,
+] as const
 export type TaskName = (typeof TASK_NAMES)[number]
+
+/** Losses on sentence embeddings: whether pairs have scores, and how many texts a row has. */
+export const SENTENCE_LOSSES = {
+  CoSENTLoss: { scored: true, texts: [2, 2] },
+  CosineSimilarityLoss: { scored: true, texts: [2, 2] },
+  MultipleNegativesRankingLoss: { scored: false, texts: [2, Infinity] },
+  TripletLoss: { scored: false, texts: [3, 3] },
+} as const
 
 /** What the options below are called in code. */
 export interface LabelledOptions {
@@ -29,6 +44,9 @@ export interface LabelledOptions {
   readonly labelAllTokens?: boolean
   readonly stride?: number
   readonly scheme?: 'IOB2' | 'IOBES'
+  readonly columns?: string
+  readonly pooling?: 'mean' | 'cls'
+  readonly loss?: keyof typeof SENTENCE_LOSSES
 }
 
 interface Entry {
@@ -42,6 +60,8 @@ interface Entry {
 const TEXT = ['text-classification'] as const
 const QA = ['question-answering'] as const
 const TAGS = ['token-classification'] as const
+const PAIRS = ['sentence-similarity'] as const
+const TABLES = [...TEXT, ...PAIRS]
 const ALL = TASK_NAMES
 const FORMATS = ['tsv', 'csv', 'jsonl', 'parquet'] as const
 
@@ -66,14 +86,14 @@ const TABLE: readonly Entry[] = [
   {
     flags: '--label <column>',
     description: 'of the label (default: label, labels, score or gold_label; without a header the last column)',
-    tasks: TEXT,
+    tasks: TABLES,
   },
-  { flags: '--header', description: 'the first row names the columns (default: when one of its cells is a name above)', tasks: TEXT },
-  { flags: '--no-header', description: 'the first row is an example', tasks: TEXT },
+  { flags: '--header', description: 'the first row names the columns (default: when one of its cells is a name above)', tasks: TABLES },
+  { flags: '--no-header', description: 'the first row is an example', tasks: TABLES },
   {
     flags: '--format <format>',
     description: 'default: by the name of the file',
-    tasks: ['text-classification', 'question-answering', 'token-classification', 'multiple-choice'],
+    tasks: [...TABLES, ...QA, ...TAGS, 'multiple-choice'],
     choices: FORMATS,
   },
   { flags: '--skip-short', description: 'leave rows out that lack a column (default: an error)', tasks: TEXT },
@@ -141,6 +161,18 @@ const TABLE: readonly Entry[] = [
     tasks: TAGS,
     choices: ['IOB2', 'IOBES'],
   },
+  {
+    flags: '--columns <columns>',
+    description:
+      'sentence-similarity: of the texts in order, apart by commas: two with a score, or anchor, positive and negatives (default: all)',
+    tasks: PAIRS,
+  },
+  {
+    flags: '--pooling <how>',
+    description: "sentence-similarity: of a text's rows to its vector (default: as the model's files say, else mean)",
+    tasks: PAIRS,
+    choices: ['mean', 'cls'],
+  },
 ]
 
 /** Of training alone. */
@@ -151,6 +183,13 @@ const TRAINING: readonly Entry[] = [
     tasks: ['text-classification', 'token-classification'],
   },
   { flags: '--regression', description: 'labels are scores', tasks: TEXT },
+  {
+    flags: '--loss <name>',
+    description:
+      'sentence-similarity: by the names of sentence-transformers (default: CoSENTLoss of pairs with scores, else MultipleNegativesRankingLoss)',
+    tasks: PAIRS,
+    choices: Object.keys(SENTENCE_LOSSES),
+  },
 ]
 
 export function labelledOptions(command: Command, training: boolean): Command {
@@ -171,6 +210,28 @@ export function checkTaskOptions(command: Command, task: TaskName): void {
     if (tasks.includes(task) || command.getOptionValueSource(name) !== 'cli') continue
     throw expected(option.long!, `the task ${tasks.join(', or ')}`, new Words(task), 'Leave it out, or name that task first')
   }
+}
+
+const OF_LORA = ['loraR', 'loraAlpha', 'loraDropout', 'targetModules']
+/** A head that is solved takes no steps, and tuning by pairs has settings of its own. */
+const OF_STEPS = [
+  ...['numTrainEpochs', 'perDeviceTrainBatchSize', 'learningRate', 'maxSteps', 'gradientAccumulationSteps', 'warmupRatio', 'weightDecay'],
+  ...['maxGradNorm', 'lrSchedulerType', 'gradientCheckpointing', 'maxMemory', 'loggingSteps', 'evalSteps', 'saveTotalLimit', 'maxMinutes'],
+  ...['resume', 'layerLrDecay', 'saveSteps', 'loadBestModelAtEnd', 'metricForBestModel', 'earlyStoppingPatience'],
+]
+
+/** Nor is one of another way to train. */
+export function checkKindOptions(command: Command): void {
+  const { adapter, fewShot } = command.opts<{ adapter?: string; fewShot?: boolean }>()
+  const refuse = (names: readonly string[], wanted: string, got: string): void => {
+    const odd = command.options.find((option) => {
+      const name = option.attributeName()
+      return names.includes(name) && command.getOptionValueSource(name) === 'cli'
+    })
+    if (odd) throw expected(odd.long!, wanted, new Words(got), 'Leave it out')
+  }
+  if (adapter === undefined) refuse(OF_LORA, '--adapter lora', 'none')
+  if (fewShot) refuse(OF_STEPS, 'training by steps', '--few-shot')
 }
 
 /** `[task] <...files>`: a first word that is a task's name is one. */

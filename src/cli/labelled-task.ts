@@ -1,9 +1,12 @@
 // The tasks that finetune and evaluate know, and what each makes of files. A task's own file is loaded when it is asked for.
 import type { BertConfig, BertPreTrainedModel, LoadOptions, Source, Tokenizer } from '../index.node.ts'
-import type { ComputeMetrics, Dataset, Feature, PredictionOutput } from '../training.ts'
+import type { ComputeMetrics, Dataset, Feature, PredictionOutput, TrainerOptions } from '../training.ts'
 import type { EvaluateOptions } from './evaluate.ts'
 import type { FinetuneOptions } from './finetune.ts'
 import { GLUE_NAMES, type TaskName } from './labelled-options.ts'
+
+/** Of a task without a head: what its Trainer learns of sentence embeddings. */
+export type Embeddings = Pick<TrainerOptions, 'loss' | 'pooling' | 'normalize'>
 
 /** What a file's examples are to a Trainer. */
 export interface Measured {
@@ -23,6 +26,7 @@ export interface LabelledFile {
   readonly read?: string
   /** What one may want to know of it. */
   readonly warning?: string
+  readonly embeddings?: Embeddings
   /** The features, once there is a model. */
   features(tokenizer: Tokenizer, config: BertConfig): Measured
 }
@@ -35,6 +39,7 @@ export interface Opened {
   readonly head: LoadOptions
   /** By class, for the report. */
   readonly labels?: readonly string[]
+  readonly embeddings?: Embeddings
 }
 
 /** A class with a head. */
@@ -49,7 +54,7 @@ export interface LabelledTask {
   readonly best: string
   open(train: string, options: FinetuneOptions, source: Source, signal: AbortSignal): Promise<Opened>
   /** Files to measure a model on. */
-  measure(file: string, options: EvaluateOptions, config: BertConfig, signal: AbortSignal): Promise<readonly LabelledFile[]>
+  measure(file: string, options: EvaluateOptions, config: BertConfig, signal: AbortSignal, source: Source): Promise<readonly LabelledFile[]>
   /** Test files, whose predictions are handed in, by the names that they have then. */
   tests?(
     folder: string,
@@ -63,5 +68,6 @@ export async function labelledTask(name: TaskName): Promise<LabelledTask> {
   if (name === 'question-answering') return (await import('./squad-task.ts')).QUESTION_ANSWERING
   if (name === 'token-classification') return (await import('./tagging-task.ts')).TOKEN_CLASSIFICATION
   if (name === 'multiple-choice') return (await import('./choice-task.ts')).MULTIPLE_CHOICE
+  if (name === 'sentence-similarity') return (await import('./sentence-task.ts')).SENTENCE_SIMILARITY
   return (await import('./glue-task.ts')).glueTaskOf(GLUE_NAMES.find((each) => each === name)!)
 }

@@ -8,7 +8,7 @@ import type { IndexOptions } from './index.ts'
 import type { InfoOptions } from './info.ts'
 import type { EvaluateOptions } from './evaluate.ts'
 import type { FinetuneOptions } from './finetune.ts'
-import { checkTaskOptions, labelledOptions, splitTask, TASK_NAMES } from './labelled-options.ts'
+import { checkKindOptions, checkTaskOptions, labelledOptions, splitTask, TASK_NAMES } from './labelled-options.ts'
 import type { PretrainOptions } from './pretrain.ts'
 import {
   adapterOption,
@@ -188,11 +188,12 @@ function trainingCommands(command: (name: string, description: string) => Comman
     .option('--load-best-model-at-end', 'end with the weights of the best evaluation')
     .option('--metric-for-best-model <name>', "one of the metrics (default: the task's; text-classification: loss)")
     .option('--early-stopping-patience <n>', 'stop after this many evaluations that are no better', wholeFrom(1))
+    .option('--bias-only', 'train biases and the head, and leave the weights of the trunk as they are')
     .option('--head-only', 'train the head, with the pooler, and leave the trunk as it is')
     .addOption(
       new Option(
         '--adapter <kind>',
-        'train a low-rank adapter and the head; the output holds it as PEFT does (a rate of 5e-4 suits)',
+        'train a low-rank adapter and the head; the output holds it as PEFT does (a rate of 2e-3 suits)',
       ).choices(['lora']),
     )
     .option('--lora-r <n>', 'rank of the adapter', wholeFrom(1), 8)
@@ -206,6 +207,7 @@ function trainingCommands(command: (name: string, description: string) => Comman
   finetune.action(async (...given: unknown[]) => {
     const { task = 'text-classification', files, options } = taskAction<FinetuneOptions>(finetune, given, ['train'])
     checkTaskOptions(finetune, task)
+    checkKindOptions(finetune)
     await (await import('./finetune.ts')).finetune(task, files[0]!, options, signal)
   })
 

@@ -173,7 +173,7 @@ export function optimizerOptions(command: Command, learningRate: number): Comman
       byteCount,
     )
     .option('--dropout <p>', "of hidden states and attention (default: the model's)", numberFrom(0, 0.99))
-    .option('--logging-steps <n>', 'steps to a line of log.jsonl', wholeFrom(1), 50)
+    .option('--logging-steps <n>', 'steps to a line of log.jsonl (default: a twentieth of them all, at most 50)', wholeFrom(1))
     .option('--eval-steps <n>', 'steps to an evaluation', wholeFrom(1))
     .option('--save-total-limit <n>', 'checkpoints that are kept', wholeFrom(1), 1)
     .option('--seed <n>', 'of fresh weights, order and dropout', wholeFrom(0, Number.MAX_SAFE_INTEGER), 42)

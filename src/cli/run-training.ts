@@ -25,7 +25,7 @@ export interface TrainingRunOptions extends ModelOptions {
   readonly weightDecay: number
   readonly maxGradNorm: number
   readonly lrSchedulerType: SchedulerType
-  readonly loggingSteps: number
+  readonly loggingSteps?: number
   readonly evalSteps?: number
   readonly saveTotalLimit: number
   readonly seed: number
@@ -43,20 +43,34 @@ export const commonArguments = (options: TrainingRunOptions) => ({
   lr_scheduler_type: options.lrSchedulerType,
   ...(options.gradientCheckpointing && { gradient_checkpointing: true }),
   ...(options.maxMemory !== undefined && { max_memory: options.maxMemory }),
-  logging_steps: options.loggingSteps,
+  // Watch says when, where nobody does.
+  ...(options.loggingSteps === undefined ? { logging_strategy: 'no' as const } : { logging_steps: options.loggingSteps }),
   save_total_limit: options.saveTotalLimit,
   seed: options.seed,
 })
 
+/** What tells that a folder is of another kind of run. */
+const LEAVES: Readonly<Record<'model' | 'adapter' | 'few-shot', readonly string[]>> = {
+  model: ['adapter_config.json', 'adapter'],
+  adapter: ['model.safetensors'],
+  'few-shot': ['adapter_config.json'],
+}
+
 /** A folder that holds another run is not mixed with this one. Resolves with the checkpoint that is gone on from. */
-export async function checkOutput({ output, resume }: TrainingRunOptions): Promise<string | undefined> {
-  const names = await readdir(output).catch((error: NodeJS.ErrnoException) => {
+export async function checkOutput(
+  { output, resume }: Pick<TrainingRunOptions, 'output' | 'resume'>,
+  kind: 'model' | 'adapter' | 'few-shot' = 'model',
+): Promise<string | undefined> {
+  const names: readonly string[] = await readdir(output).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
     throw error
   })
   const step = (name: string): number => Number(name.slice('checkpoint-'.length))
   const found = names.filter((name) => /^checkpoint-\d+$/.test(name)).sort((a, b) => step(a) - step(b))
   const newest = found.at(-1)
+  const other = LEAVES[kind].find((name) => names.includes(name))
+  if (other !== undefined)
+    throw expected('--output', 'a folder without what another kind of training left', new Words(`one with ${other}`), 'Take another folder')
   if (newest === undefined) return undefined
   if (resume) return path.join(output, newest)
   throw expected(
@@ -121,6 +135,9 @@ class Watch implements TrainerCallback {
     this.loss = done <= 1 || this.loss === 0 ? step!.loss : 0.9 * this.loss + 0.1 * step!.loss
     this.progress.steps(done, total, `loss ${this.loss.toFixed(4)}  ${Math.round(step!.tokens_per_second)} tokens/s`)
     const { maxMinutes = Infinity } = this.options
+    // Some twenty points of a short run, and its end.
+    if (done >= total || (this.options.loggingSteps === undefined && done % Math.min(50, Math.ceil(total / 20)) === 0))
+      control.should_log = true
     if (this.signal.aborted) this.early = 'interrupted'
     else if (performance.now() - this.began > maxMinutes * 60_000) this.early = 'time'
     if (this.early === undefined || done >= total) return

@@ -70,16 +70,18 @@ export async function readExamples(input: DataInput, name: string, options: Colu
   const { labelled = true, called: optionName = (option: string) => option } = options
   const format = formatOf(name, options.format)
   let columns: Columns | undefined
-  let [names, skipped, header]: [readonly string[], number, boolean] = [[], 0, false]
+  let [names, skipped, header, width]: [readonly string[], number, boolean, number] = [[], 0, false, 0]
+  const free = byNumber(options.text) && (!labelled || byNumber(options.label))
   const examples: Example[] = []
   for await (const row of readRows(input, format, name)) {
     if (columns === undefined) {
       header = !hasNames(format) && isHeader(row.cells as readonly string[], options)
       names = hasNames(format) ? Object.keys(row.cells) : header ? (row.cells as readonly string[]).map((each) => each.trim()) : []
-      const width = hasNames(format) ? 0 : (row.cells as readonly string[]).length
+      width = hasNames(format) ? 0 : (row.cells as readonly string[]).length
       columns = resolve(options, { names, width, format, place: row.place, labelled, called: optionName, row: shown(row) })
       if (header) continue
     }
+    if (!hasNames(format) && !free) checkWidth(row, width, format, header)
     if (!hasNames(format) && isShort(row, columns)) {
       if (!options.skip_short) throw tooShort(row, columns, names, optionName('skip_short'))
       skipped++
@@ -105,11 +107,12 @@ export async function readExamples(input: DataInput, name: string, options: Colu
 
 function isHeader(cells: readonly string[], { header, text, text_pair, label }: ColumnOptions): boolean {
   if (header !== undefined) return header
-  const known = [...TEXTS, ...LABELS, text, text_pair, label].filter((name) => name !== undefined && !/^\d+$/.test(name))
+  const known = [...TEXTS, ...LABELS, text, text_pair, label].filter((name) => name !== undefined && !byNumber(name))
   return cells.some((cell) => known.includes(cell.trim()))
 }
 
-interface Found {
+/** What a file's first row tells. */
+export interface Found {
   readonly names: readonly string[]
   readonly width: number
   readonly format: TableFormat
@@ -120,33 +123,42 @@ interface Found {
   readonly row: string
 }
 
-function resolve(options: ColumnOptions, found: Found): Columns {
-  const { names, width, format, place, labelled, called, row } = found
-  const asked = (option: string, name: string): string | number => {
-    if (hasNames(format)) return name
-    if (/^\d+$/.test(name) && !names.includes(name)) {
-      if (Number(name) < width) return Number(name)
-      throw expected(place, `column ${name} for ${called(option)}`, new Words(`columns 0 to ${width - 1}`), undefined, 'invalid_file')
-    }
-    const at = names.indexOf(name)
-    if (at >= 0) return at
-    const near = nearest(name, names)
-    if (names.length > 0)
-      throw expected(
-        place,
-        `a column named ${show(name)} for ${called(option)}`,
-        new Words(names.map(show).join(', ')),
-        near && `Did you mean ${near}?`,
-        'invalid_file',
-      )
+export const byNumber = (column: string | undefined): boolean => column !== undefined && /^\d+$/.test(column)
+
+/** The column that an option names, by name or by number from 0. */
+export function columnOf(
+  { names, width, format, place, called, row }: Omit<Found, 'labelled'>,
+  option: string,
+  name: string,
+): string | number {
+  if (hasNames(format)) return name
+  if (byNumber(name) && !names.includes(name)) {
+    if (Number(name) < width) return Number(name)
+    throw expected(place, `column ${name} for ${called(option)}`, new Words(`columns 0 to ${width - 1}: ${row}`), undefined, 'invalid_file')
+  }
+  const at = names.indexOf(name)
+  if (at >= 0) return at
+  const near = nearest(name, names)
+  if (names.length > 0)
     throw expected(
       place,
-      `a header with ${show(name)} for ${called(option)}`,
-      new Words('no header'),
-      `Name a column by its number, 0 to ${width - 1}`,
+      `a column named ${show(name)} for ${called(option)}`,
+      new Words(names.map(show).join(', ')),
+      near && `Did you mean ${near}?`,
       'invalid_file',
     )
-  }
+  throw expected(
+    place,
+    `a header with ${show(name)} for ${called(option)}`,
+    new Words(`no header: ${row}`),
+    `Name a column by its number, 0 to ${width - 1}`,
+    'invalid_file',
+  )
+}
+
+function resolve(options: ColumnOptions, found: Found): Columns {
+  const { names, width, format, place, labelled, called, row } = found
+  const asked = (option: string, name: string): string | number => columnOf(found, option, name)
   const usual = (list: readonly string[]): string | number | undefined => {
     const name = list.find((one) => names.includes(one))
     return name === undefined ? undefined : hasNames(format) ? name : names.indexOf(name)
@@ -199,8 +211,20 @@ function tooShort(row: Row, columns: Columns, names: readonly string[], skip: st
   )
 }
 
+/**
+ * A row wider than the first is one whose text has the separator in it: which cell is which nobody knows. Empty cells behind the others do no harm, and
+ * where every column that is read was numbered the row may end as it likes.
+ */
+export function checkWidth({ place, cells }: Row, width: number, format: TableFormat, header: boolean): void {
+  const row = cells as readonly string[]
+  if (row.length <= width || row.slice(width).every((cell) => cell.trim() === '')) return
+  const fix = format === 'csv' ? 'Put texts with commas in quotes' : 'Take the tabs out of its text; a file with commas is read as csv'
+  const got = new Words(`${row.length}: ${shown({ place, cells })}`)
+  throw expected(place, `${width} columns, as the ${header ? 'header' : 'first row'} has`, got, fix, 'invalid_file')
+}
+
 /** A row's cells in a few characters. */
-const shown = ({ cells }: Row): string => show(Array.isArray(cells) ? cells.join('\t') : JSON.stringify(cells))
+export const shown = ({ cells }: Row): string => show(Array.isArray(cells) ? cells.join('\t') : JSON.stringify(cells))
 
 function example({ place, cells }: Row, { text, pair, label }: Columns, labelled: boolean): Example {
   const read = (column: string | number): unknown => {

@@ -160,8 +160,15 @@ export function glueTask(name: string): GlueInfo {
  *     const train_dataset = textFeatures(examples, tokenizer, { labels: glueLabels('mnli') })
  *
  * @param part `test`: a file without labels
+ * @param onSkip told of each row of QQP that is left out
  */
-export async function readGlue(task: GlueTask, input: DataInput, name: string, part: 'labelled' | 'test' = 'labelled'): Promise<Example[]> {
+export async function readGlue(
+  task: GlueTask,
+  input: DataInput,
+  name: string,
+  part: 'labelled' | 'test' = 'labelled',
+  onSkip?: (place: string) => void,
+): Promise<Example[]> {
   glueTask(task)
   // AX, MNLI's diagnostic set, has columns of its own.
   const columns = name.endsWith('diagnostic.tsv') ? { header: true, texts: [1, 2] } : COLUMNS[task][part === 'test' ? 1 : 0]
@@ -175,9 +182,12 @@ export async function readGlue(task: GlueTask, input: DataInput, name: string, p
     width ??= row.length
     if (first && header !== isHeader(row, texts[0]!)) throw otherLayout(task, place, header, row)
     if (first && header) continue
-    // Labels in the last column are at the end of a whole row alone.
-    if (row.length < (label === -1 ? width : least)) {
-      if (task === 'qqp') continue
+    // Labels in the last column are at the end of a whole row alone, and a tab more moves texts.
+    if (label === -1 ? row.length !== width : row.length < least) {
+      if (task === 'qqp') {
+        onSkip?.(place)
+        continue
+      }
       throw new BertletError(
         'invalid_file',
         `${place}: expected ${label === -1 ? width : least} columns, apart by tabs, as ${GLUE[task].folder} has, got ${row.length}: ${JSON.stringify(row.join('\t').slice(0, 80))}`,

@@ -22,6 +22,7 @@ const CHECKPOINTS: Readonly<Record<string, readonly [string, readonly HeadTensor
   'bert-base': ['BertForPreTraining', ['cls']],
   'bert-base-uncased': ['BertForPreTraining', ['cls']],
   'bert-base-cased': ['BertForPreTraining', ['cls']],
+  'bert-large-uncased': ['BertForPreTraining', ['cls']],
   'my-lm': ['BertForMaskedLM', ['cls']],
   'my-nli': ['BertForSequenceClassification', ['classifier'], labels('contradiction', 'neutral', 'entailment')],
   'my-reranker': ['BertForSequenceClassification', ['classifier'], labels('LABEL_0')],
@@ -62,6 +63,7 @@ function squad(v2: boolean): string {
 }
 
 const conll = rows(4, () => 'Ada B-PER\nLovelace I-PER\nlived O\nin O\nLondon B-LOC\n')
+const pairs = rows(6, (i) => `${WORDS[i % 4]}\t${WORDS[(i * 3) % 4]}\t${i % 5}`)
 const swag = `id,sent1,sent2,ending0,ending1,label\n${rows(6, (i) => `${i},the cat,a,sat,barked,${i % 2}`)}`
 const mnli = rows(6, (i) =>
   JSON.stringify({ sentence1: WORDS[i % 4], sentence2: WORDS[(i + 1) % 4], gold_label: ['neutral', 'entailment', 'contradiction'][i % 3] }),
@@ -75,6 +77,9 @@ const FILES: Readonly<Record<string, string | Uint8Array>> = {
   'train.tsv': rows(4, (i) => `${WORDS[i % 4]}, ${i}\t${i % 2 ? 'bad' : 'good'}`),
   'dev.tsv': rows(2, (i) => `${WORDS[i]}\t${i % 2 ? 'bad' : 'good'}`),
   'few.tsv': rows(4, (i) => `${WORDS[i]}\t${i % 2 ? 'bad' : 'good'}`),
+  'pairs.tsv': pairs,
+  'pairs-dev.tsv': pairs,
+  'questions.jsonl': rows(4, (i) => JSON.stringify({ id: i, question: WORDS[i], answer: SENTENCES[i % 3] })),
   'train-v1.1.json': squad(false),
   'dev-v1.1.json': squad(false),
   'train-v2.0.json': squad(true),
