@@ -18,6 +18,13 @@ describe('tagged words', () => {
     expect(await readTagged('a\nb\n', 'a.conll', { labelled: false })).toMatchObject([{ words: ['a', 'b'], tags: undefined }])
   })
 
+  it('may have a header', async () => {
+    const text = 'word\ttag\nAda\tB-PER\n\ntag\tO\n'
+    const sentences = await readTagged(text, 'a.tsv')
+    expect(sentences.map(({ words }) => words)).toEqual([['Ada'], ['tag']])
+    expect(tagNames(sentences)).toEqual(['O', 'B-PER'])
+  })
+
   it('of JSONL are lists; tags may be numbers of names', async () => {
     const line = '{"tokens":["a","b"],"ner_tags":[0,1]}'
     expect(await readTagged(line, 'a.jsonl', { names: ['O', 'B-X'] })).toMatchObject([{ tags: ['O', 'B-X'] }])

@@ -30,7 +30,7 @@ const TAGS = ['tags', 'ner_tags', 'labels']
 
 /**
  * Sentences of words with tags. CoNLL: a word a line with its tag in the last column, columns apart by spaces or tabs, an empty line after each
- * sentence; `-DOCSTART-` lines are left out.
+ * sentence; `-DOCSTART-` lines are left out, and a first line that names the columns.
  *
  *     const sentences = await readTagged(createReadStream('train.conll'), 'train.conll')
  *
@@ -45,6 +45,9 @@ export async function readTagged(input: DataInput, name: string, columns: TagCol
   throw new BertletError('invalid_file', `${name}: expected tagged words, got none`, 'Write a word and its tag a line')
 }
 
+const isHeader = (cells: readonly string[]): boolean =>
+  cells.some((cell) => /^(words?|tokens?)$/i.test(cell)) && cells.some((cell) => /^(labels?|tags?|(ner|pos)[_ ]tags?)$/i.test(cell))
+
 async function* conll(input: DataInput, name: string, { words = '0', tags, labelled = true }: TagColumns): AsyncGenerator<TaggedWords> {
   let [number, width] = [0, 0]
   let sentence: { place: string; words: string[]; tags: string[] } | undefined
@@ -57,7 +60,7 @@ async function* conll(input: DataInput, name: string, { words = '0', tags, label
         sentence = undefined
         continue
       }
-      if (cells[0] === '-DOCSTART-') continue
+      if (cells[0] === '-DOCSTART-' || (number === 1 && isHeader(cells))) continue
       const place = `${name}, line ${number}`
       width ||= cells.length
       if (cells.length !== width)
