@@ -1,9 +1,12 @@
 // `bertlet index` and `bertlet search`: the built command over folders of its own, and what it makes of files.
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { pathToFileURL } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { decode, extract, formatOf, type Format } from '../src/cli/extract.ts'
+import { index as indexHere } from '../src/cli/index.ts'
+import { EmbeddingIndex } from '../src/retrieval.ts'
 import { bertlet, build, jsonl, start, ended } from './support/command.ts'
 import { checkpoint, vocabulary } from './support/models.ts'
 
@@ -204,4 +207,59 @@ describe('bertlet index and search', () => {
     expect(done.files).toBe(400)
     expect((await readdir(folder)).filter((name) => /incomplete|old/.test(name))).toEqual([])
   }, 120_000)
+
+  it('go on after a cut within a file, and keep what was whole', async () => {
+    const small = Object.fromEntries(Array.from({ length: 70 }, (_, i) => [`a${String(i).padStart(2, '0')}.txt`, `cat ${i}`]))
+    const folder = await folderOf({ ...small, 'b.txt': 'the text. '.repeat(700) })
+    const settings = { model, threads: 1, maxTokens: 4, overlap: 0, precision: 'float32', json: true } as const
+    const asked = ['--max-tokens', '4', '--overlap', '0']
+    // The first piece is of the small files; passages of b.txt are stored 256 at a time.
+    const ctrlC = new AbortController()
+    const add = EmbeddingIndex.prototype.add
+    let pieces = 0
+    const spy = vi.spyOn(EmbeddingIndex.prototype, 'add').mockImplementation(async function (this: EmbeddingIndex, ...args) {
+      await add.apply(this, args)
+      if (++pieces === 3) ctrlC.abort()
+    })
+    await expect(indexHere(folder, settings, ctrlC.signal)).rejects.toThrow(/abort/i)
+    spy.mockRestore()
+    expect(await find('text', folder, '--bm25')).toEqual([])
+    expect(await find('cat', folder, '--bm25', '--top-k', '100')).not.toEqual([])
+    // What a cut left before this was so: passages of a file that files.json does not know, and a file without its passages.
+    const listed = path.join(folder, '.bertlet-index/files.json')
+    const state = JSON.parse(await readFile(listed, 'utf8')) as { files: Record<string, unknown> }
+    const { 'a00.txt': known, ...others } = state.files
+    await writeFile(listed, JSON.stringify({ ...state, files: { ...others, 'gone.txt': known } }))
+    const done = await index(folder, ...asked)
+    expect(done).toMatchObject({ files: 71, changed: 0, removed: 1 })
+    expect(done.unchanged).toBeGreaterThanOrEqual(63)
+    expect((done.added as number) + (done.unchanged as number)).toBe(71)
+    expect(await index(folder, ...asked)).toMatchObject({ files: 71, passages: done.passages, unchanged: 71 })
+    expect(await find('text', folder, '--bm25', '--top-k', '1000')).toHaveLength((done.passages as number) - 70)
+  })
+
+  it('find an index that was killed between its two renames', async () => {
+    const folder = await folderOf({ 'a.txt': 'one cat' })
+    await index(folder, '--index', path.join(folder, 'place'))
+    await rename(path.join(folder, 'place'), path.join(folder, 'place.0123abcd.old'))
+    expect(await find('cat', folder, '--bm25', '--index', path.join(folder, 'place'))).toHaveLength(1)
+    expect(await index(folder, '--index', path.join(folder, 'place'))).toMatchObject({ files: 1, unchanged: 1 })
+    await writeFile(path.join(folder, 'b.txt'), 'two cats')
+    expect(await index(folder, '--index', path.join(folder, 'place'))).toMatchObject({ files: 2, unchanged: 1 })
+    expect(await readdir(folder)).toEqual(['a.txt', 'b.txt', 'place'])
+  })
+
+  it('know a model by its place, from every working directory', async () => {
+    const folder = await folderOf({ 'a.txt': 'one cat' })
+    const at = async (cwd: string, ...args: string[]): Promise<unknown> => {
+      const { code, stdout, stderr } = await ended(start([...args, '--json', '--threads', '1'], { cwd }))
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+      return JSON.parse(stdout)
+    }
+    expect(await at(root, 'index', folder, '--model', 'model')).toMatchObject({ added: 1 })
+    expect(await at(folder, 'search', 'cat', '--dense')).toMatchObject({ file: 'a.txt' })
+    expect(await at(folder, 'search', 'cat', '--dense', '--model', model)).toMatchObject({ file: 'a.txt' })
+    expect(await at(folder, 'search', 'cat', '--dense', '--model', pathToFileURL(model).href)).toMatchObject({ file: 'a.txt' })
+    expect(await at(folder, 'index', '.', '--model', path.relative(folder, model))).toMatchObject({ unchanged: 1 })
+  })
 })

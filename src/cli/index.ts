@@ -6,7 +6,18 @@ import { expected, show, Words } from '../errors.ts'
 import { pipeline, type FeatureExtractionPipeline } from '../index.node.ts'
 import { splitText, TextIndex, type Embed, type IndexPrecision, type TextEntry } from '../retrieval.ts'
 import { decode, extract, formatOf } from './extract.ts'
-import { openIndex, PLACE, readState, saveIndex, type Known, type MadeWith } from './index-folder.ts'
+import {
+  isLeft,
+  keepWhole,
+  modelName,
+  openIndex,
+  PLACE,
+  readState,
+  saveIndex,
+  standing,
+  type Known,
+  type MadeWith,
+} from './index-folder.ts'
 import { loadOptions, type ModelOptions } from './options.ts'
 import { openProgress, type Progress } from './progress.ts'
 
@@ -46,26 +57,34 @@ export async function index(folder: string, options: IndexOptions, signal: Abort
   let embed: FeatureExtractionPipeline | undefined
   let texts: TextIndex | undefined
   try {
-    embed = await pipeline('feature-extraction', options.model, { ...loadOptions(options), signal, progress_callback: progress.load })
+    const named = await modelName(options.model)
+    embed = await pipeline('feature-extraction', named, { ...loadOptions(options), signal, progress_callback: progress.load })
     const { model, dtype } = embed.model.info()
     const most = Math.min(options.maxTokens, embed.model.config.max_position_embeddings - 2)
     const made_with: MadeWith = {
       ...{ model, dtype: dtype.name, precision: options.precision },
       ...{ max_tokens: most, overlap: Math.min(options.overlap, most - 1) },
     }
-    const before = options.rebuild ? undefined : await readState(place)
+    const old = await standing(place)
+    const before = options.rebuild ? undefined : await readState(old)
     const same = before !== undefined && JSON.stringify(before.made_with) === JSON.stringify(made_with)
     if (before !== undefined && !same)
       process.stderr.write(`bertlet: the index was made ${differences(before.made_with, made_with)}: all is read again\n`)
     texts = same
-      ? await openIndex(place, embed as Embed, { model, signal })
+      ? await openIndex(old, embed as Embed, { model, signal })
       : new TextIndex(embed as Embed, { precision: options.precision, model })
-    const run = new Run(folder, embed, texts, { made_with, files: same ? before.files : {} }, progress)
+    const held = texts.size
+    const files = same ? await keepWhole(texts, before.files) : {}
+    const run = new Run(folder, embed, texts, { made_with, files }, progress)
+    run.dirty = texts.size < held
     try {
       await run.all(found, signal)
     } catch (error) {
       // What was done before ctrl-C need not be done again.
-      if (signal.aborted && run.dirty) await saveIndex(place, texts, run.state)
+      if (signal.aborted && run.dirty) {
+        await keepWhole(texts, run.state.files)
+        await saveIndex(place, texts, run.state)
+      }
       throw error
     }
     if (run.dirty || !same) await saveIndex(place, texts, run.state)
@@ -202,7 +221,7 @@ async function filesOf(folder: string, place: string): Promise<Found[]> {
     const entries = await readdir(path.join(folder, below), { withFileTypes: true })
     for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       const name = below === '' ? entry.name : `${below}/${entry.name}`
-      if (entry.name.startsWith('.') || entry.name === 'node_modules' || path.resolve(folder, name) === place) continue
+      if (entry.name.startsWith('.') || entry.name === 'node_modules' || isIndex(path.resolve(folder, name), place)) continue
       if (entry.isDirectory()) await walk(name)
       else if (entry.isFile()) {
         const { size, mtimeMs } = await stat(path.join(folder, name))
@@ -215,6 +234,9 @@ async function filesOf(folder: string, place: string): Promise<Found[]> {
     throw expected(folder, 'files to index', new Words('an empty folder'), 'Hidden files and node_modules are left out', 'not_found')
   return found
 }
+
+const isIndex = (file: string, place: string): boolean =>
+  file === place || (path.dirname(file) === path.dirname(place) && isLeft(path.basename(file), place))
 
 function lineStarts(source: string): number[] {
   const starts = [0]

@@ -3,7 +3,7 @@ import path from 'node:path'
 import { expected } from '../errors.ts'
 import { pipeline, type FeatureExtractionPipeline } from '../index.node.ts'
 import { wordsOf, type Embed, type SearchMode, type TextHit, type TextIndex } from '../retrieval.ts'
-import { openIndex, PLACE, readState } from './index-folder.ts'
+import { modelName, openIndex, PLACE, readState, standing } from './index-folder.ts'
 import { loadOptions, type ModelOptions } from './options.ts'
 import { oneLine } from './output.ts'
 import { openProgress } from './progress.ts'
@@ -28,7 +28,7 @@ interface Place {
 export async function search(query: string, folder: string, options: SearchOptions, signal: AbortSignal): Promise<void> {
   const mode = modeOf(options)
   if (query.trim() === '') throw expected('query', 'a text that is not empty', query)
-  const place = path.resolve(options.index ?? path.join(folder, PLACE))
+  const place = await standing(path.resolve(options.index ?? path.join(folder, PLACE)))
   const state = await readState(place)
   if (state === undefined) throw expected(place, 'an index', 'nothing', `Make one with: bertlet index ${folder}`, 'not_found')
   const progress = await openProgress({ rows: false })
@@ -44,7 +44,7 @@ export async function search(query: string, folder: string, options: SearchOptio
       texts = await openIndex(place, none, { max_memory: 0, threads: 0 })
     } else {
       const own = { ...(options.dtype === undefined && { dtype: dtype as 'f32' }), ...loadOptions(options) }
-      const named = options.model ?? (model === DEFAULT ? undefined : model)
+      const named = (await modelName(options.model)) ?? (model === DEFAULT ? undefined : model)
       embed = await pipeline('feature-extraction', named, { ...own, signal, progress_callback: progress.load })
       texts = await openIndex(place, embed as Embed, { model: embed.model.info().model, signal })
     }

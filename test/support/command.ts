@@ -19,6 +19,8 @@ export interface StartOptions {
   readonly bin?: string
   /** Instead of this Node. */
   readonly node?: string
+  /** Instead of the repository. */
+  readonly cwd?: string
 }
 
 /** Builds dist/ when a source is newer. */
@@ -28,9 +30,9 @@ export async function build(): Promise<void> {
 
 export function start(
   args: readonly string[],
-  { env = {}, bin = BIN, node = process.execPath }: StartOptions = {},
+  { env = {}, bin = BIN, node = process.execPath, cwd = ROOT }: StartOptions = {},
 ): ChildProcessWithoutNullStreams {
-  const child = spawn(node, [bin, ...args], { cwd: ROOT, env: { ...process.env, ...env } })
+  const child = spawn(node, [bin, ...args], { cwd, env: { ...process.env, ...env } })
   // A command may end before it has taken its input.
   child.stdin.on('error', () => undefined)
   return child
