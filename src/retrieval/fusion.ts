@@ -16,15 +16,16 @@ export interface FusionOptions {
 /** Reciprocal rank fusion: the sum of weight / (k + rank), ranks from 1; k is 60 by default. Scores of the lists are not read. */
 export function reciprocalRankFusion(
   lists: readonly (readonly Ranked[])[],
-  { k = 60, ...options }: FusionOptions & { readonly k?: number } = {},
+  given?: (FusionOptions & { readonly k?: number }) | null,
 ): Ranked[] {
+  const { k = 60, ...options } = given ?? {}
   if (!(k >= 0)) throw expected('k', 'a number of 0 or more', k)
   return fused(lists, options, (list) => list.map((_, i) => 1 / (k + i + 1)))
 }
 
 /** The weighted sum of scores, those of each list stretched to 0..1 first. */
-export function weightedFusion(lists: readonly (readonly Ranked[])[], options: FusionOptions = {}): Ranked[] {
-  return fused(lists, options, (list) => {
+export function weightedFusion(lists: readonly (readonly Ranked[])[], options?: FusionOptions | null): Ranked[] {
+  return fused(lists, options ?? {}, (list) => {
     const scores = list.map(({ score }) => score)
     const [least, most] = [Math.min(...scores), Math.max(...scores)]
     return scores.map((score) => (most > least ? (score - least) / (most - least) : 1))

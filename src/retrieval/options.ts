@@ -28,7 +28,7 @@ export interface EmbeddingIndexOptions {
 }
 
 export interface LoadIndexOptions {
-  /** Most bytes of vectors that are held in memory; an index of more is read from its file at each search, and cannot be changed. */
+  /** Most bytes of vectors that are held in memory, 1 GiB by default; an index of more is read from its file at each search, and cannot be changed. */
   readonly max_memory?: number
   /** The model that queries come from: an index of another one is refused. */
   readonly model?: string

@@ -1,7 +1,5 @@
 // Vectors that stay in their file: each search reads them in blocks, the next one while one is computed.
-import type { TensorInfo } from '../weights/safetensors.ts'
-import type { ByteReader } from '../weights/source.ts'
-import { readRows } from './files.ts'
+import { readStored, type Stored } from './files.ts'
 import { bytesOf, Panels, type Integers, type Visit } from './panels.ts'
 
 /** Bytes of a block. */
@@ -9,22 +7,18 @@ const BLOCK = 16 << 20
 
 export class Streamed {
   private constructor(
-    private readonly reader: ByteReader,
-    private readonly tensors: { readonly embeddings: TensorInfo; readonly scales?: TensorInfo },
+    private readonly stored: Stored,
     private readonly panels: Panels,
   ) {}
 
-  static async create(
-    reader: ByteReader,
-    tensors: { readonly embeddings: TensorInfo; readonly scales?: TensorInfo },
-    threads: number | undefined,
-  ): Promise<Streamed> {
-    const panels = await Panels.create(tensors.embeddings.shape[1]!, tensors.scales ? 'int8' : 'float32', threads)
-    return new Streamed(reader, tensors, panels)
+  /** @param stored embeddings, and of integers their scales. */
+  static async create(stored: Stored, threads: number | undefined): Promise<Streamed> {
+    const [embeddings, scales] = stored.tensors
+    return new Streamed(stored, await Panels.create(embeddings!.shape[1]!, scales ? 'int8' : 'float32', threads))
   }
 
   get rows(): number {
-    return this.tensors.embeddings.shape[0]!
+    return this.stored.tensors[0]!.shape[0]!
   }
 
   /** The values of rows row0.. */
@@ -36,11 +30,9 @@ export class Streamed {
   }
 
   private async load(row0: number, count: number): Promise<Float32Array<ArrayBuffer> | Integers> {
-    const { reader, tensors } = this
-    const values = await readRows(reader, tensors.embeddings, row0, count)
-    if (tensors.scales === undefined) return new Float32Array(values.buffer)
-    const scales = await readRows(reader, tensors.scales, row0, count)
-    return { integers: new Int8Array(values.buffer), scales: new Float32Array(scales.buffer) }
+    const [values, scales] = await readStored(this.stored, row0, count)
+    if (scales === undefined) return new Float32Array(values!.buffer)
+    return { integers: new Int8Array(values!.buffer), scales: new Float32Array(scales.buffer) }
   }
 
   /** As Panels has it. */
@@ -64,6 +56,6 @@ export class Streamed {
 
   async dispose(): Promise<void> {
     await this.panels.dispose()
-    await this.reader.close()
+    await this.stored.reader.close()
   }
 }

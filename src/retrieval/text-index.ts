@@ -56,6 +56,11 @@ export interface TextProgress {
   readonly total: number
 }
 
+export interface TextAddOptions {
+  readonly signal?: AbortSignal
+  readonly progress_callback?: (progress: TextProgress) => void
+}
+
 /** Texts that are embedded before they are stored: an abort loses no more. */
 const BATCH = 256
 
@@ -67,17 +72,21 @@ const BATCH = 256
 export class TextIndex {
   private readonly words: BM25Index
 
-  constructor(embed: Embed, options?: TextIndexOptions)
+  readonly vectors: EmbeddingIndex
+
+  constructor(embed: Embed, options?: TextIndexOptions | null)
   /** @internal */
   constructor(embed: Embed, options: TextIndexOptions, vectors: EmbeddingIndex)
   constructor(
     private readonly embed: Embed,
-    { bm25, ...options }: TextIndexOptions = {},
-    readonly vectors: EmbeddingIndex = new EmbeddingIndex(options),
+    given?: TextIndexOptions | null,
+    vectors?: EmbeddingIndex,
   ) {
+    const { bm25, ...options } = given ?? {}
+    this.vectors = vectors ?? new EmbeddingIndex(options)
     if (typeof embed !== 'function') throw expected('TextIndex', "a pipeline of 'feature-extraction'", embed)
     this.words = new BM25Index(bm25)
-    this.words.add([...vectors.entries()].map(([id, stored]) => ({ id, text: stored?.text as string })))
+    this.words.add([...this.vectors.entries()].map(([id, stored]) => ({ id, text: stored?.text as string })))
   }
 
   get size(): number {
@@ -89,13 +98,9 @@ export class TextIndex {
   }
 
   /** Embeds texts and adds them under new ids. */
-  async add(
-    entries: readonly TextEntry[],
-    {
-      signal,
-      progress_callback: tell,
-    }: { readonly signal?: AbortSignal; readonly progress_callback?: (progress: TextProgress) => void } = {},
-  ): Promise<void> {
+  async add(entries: readonly TextEntry[], options?: TextAddOptions | null): Promise<void> {
+    checkOptions('add', options, ['signal', 'progress_callback'])
+    const { signal, progress_callback: tell } = options ?? {}
     if (!Array.isArray(entries)) throw expected('entries', 'an array of { id, text, metadata }', entries)
     for (const [i, entry] of (entries as readonly TextEntry[]).entries()) {
       if (typeof entry?.text !== 'string') throw expected(`entries[${i}]`, '{ id, text }', entry)
@@ -125,7 +130,8 @@ export class TextIndex {
   }
 
   /** The entries that fit a query, best first. */
-  async search(query: string, options: TextSearchOptions = {}): Promise<TextHit[]> {
+  async search(query: string, given?: TextSearchOptions | null): Promise<TextHit[]> {
+    const options = given ?? {}
     checkOptions('search', options, ['mode', 'top_k', 'filter', 'fusion', 'weights', 'candidates', 'signal'])
     const { mode = 'hybrid', top_k = 10, filter, fusion = 'rrf', weights = [1, 1], candidates = Math.max(100, top_k), signal } = options
     if (typeof query !== 'string' || query.trim() === '') throw expected('query', 'a text that is not empty', query)
@@ -161,8 +167,9 @@ export class TextIndex {
   static async load(
     from: ModelSource,
     embed: Embed,
-    { bm25, ...options }: LoadIndexOptions & { readonly bm25?: BM25Options } = {},
+    given?: (LoadIndexOptions & { readonly bm25?: BM25Options }) | null,
   ): Promise<TextIndex> {
+    const { bm25, ...options } = given ?? {}
     const vectors = await EmbeddingIndex.load(from, options)
     try {
       for (const [id, stored] of vectors.entries())

@@ -7,11 +7,13 @@ import type { Source } from '../weights/source.ts'
 /** What is wrong with a file of a checkpoint, and what to do. */
 type Refuse = (subject: string, wanted: string, got: string) => Error
 
-/** Every step is a bijection of the sum so far, and of the word: a change within one word always shows. Four bytes a step: far faster than disks. */
-export function checksum(bytes: Uint8Array): number {
+/**
+ * Every step is a bijection of the sum so far, and of the word: a change within one word always shows. Four bytes a step: far faster than disks. Of bytes in
+ * pieces, all but the last of a multiple of four, `sum` is that of the pieces before, and at first the bytes of all.
+ */
+export function checksum(bytes: Uint8Array, sum = bytes.length): number {
   const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice()
   const words = new Int32Array(aligned.buffer, aligned.byteOffset, aligned.length >> 2)
-  let sum = bytes.length
   const mix = (value: number): void => {
     const product = Math.imul(sum ^ value, 0x5bd1e995)
     sum = (product << 13) | (product >>> 19)
