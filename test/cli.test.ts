@@ -7,6 +7,7 @@ import { validates } from '../src/cli/doctor.ts'
 import { lines } from '../src/data/lines.ts'
 import { columns, oneLine } from '../src/cli/output.ts'
 import { pipeline, Tokenizer } from '../src/index.node.ts'
+import { writeSafetensors } from '../src/weights/write-safetensors.ts'
 import { bertlet, build, jsonl, ROOT } from './support/command.ts'
 import { checkpoint, vocabulary } from './support/models.ts'
 import { random } from './support/random.ts'
@@ -67,14 +68,14 @@ describe('bertlet', () => {
     [['embde', 'a'], 2, /unknown command 'embde'[^]*Did you mean embed\?/],
     [['embed', '--threds', '1', 'a'], 2, /unknown option '--threds'[^]*Did you mean --threads\?/],
     [['embed', '--threads', 'two', 'a'], 2, /--threads <n>.*'two' is invalid.*whole number/],
-    [['embed', '--pooling', 'max', 'a'], 2, /--pooling.*'max' is invalid.*mean, cls/],
+    [['embed', '--pooling', 'max', 'a'], 2, /--pooling.*'max' is invalid.*auto, mean, cls/],
     [['embed', '--format', 'npy', 'a'], 2, /npy output: expected a file, got a stream\. Add --output/],
     [['embed', '--file', 'x', 'a'], 2, /texts: expected arguments or --file, got both/],
     [['embed', '--field', 'x', 'a'], 2, /--field: expected lines of JSON/],
     [['embed', '--json', '--format', 'table', 'a'], 2, /--format/],
     [['embed', '--max-length', '513', 'a'], 2, /max_length: expected a whole number from 2 to 512/],
     [['embed', '--dtype', 'f33', 'a'], 2, /dtype: expected one of.*Did you mean f32\?/],
-    [['similarity'], 2, /missing required argument 'texts'/],
+    [['similarity'], 2, /similarity: expected texts to compare, got none/],
     [['tokenize', '--pair-field', 'b'], 2, /--pair-field: expected --field beside it/],
     [['tokenize', '--decode', '12', 'x'], 2, /--decode: expected ids, whole numbers of 0 or more, got "x"/],
     [['embed', '--file', 'nowhere.txt'], 1, /no such file.*nowhere\.txt/],
@@ -114,6 +115,59 @@ describe('bertlet embed', () => {
     const [short] = await run('--precision', '3', '--no-text')
     expect(Object.keys(short!)).toEqual(['embedding'])
     expect(short!.embedding).toEqual([...(await vectors(TEXTS))[0]!].map((x) => Number(x.toPrecision(3))))
+  })
+
+  it('uses a model as it was trained, by its sentence-transformers files', async () => {
+    const trained = path.join(folder, 'trained')
+    await mkdir(path.join(trained, '1_Pooling'), { recursive: true })
+    await mkdir(path.join(trained, '2_Dense'))
+    const next = random(5)
+    const weight = new Uint8Array(Float32Array.from({ length: 6 * 48 }, () => next() - 0.5).buffer)
+    const tensors = [{ name: 'linear.weight', dtype: 'F32', shape: [6, 48], data: weight }] as const
+    const modules = ['Transformer', 'Pooling', 'Dense'].map((type, i) => ({ type: `x.${type}`, path: i === 0 ? '' : `${i}_${type}` }))
+    const files = {
+      ...{ ...checkpoint(), 'vocab.txt': vocabulary(), 'modules.json': JSON.stringify(modules) },
+      ...{ '1_Pooling/config.json': '{"pooling_mode_cls_token":true}', '2_Dense/config.json': '{}' },
+      '2_Dense/model.safetensors': Buffer.concat([...writeSafetensors(tensors)]),
+      'config_sentence_transformers.json': '{"prompts":{"query":"the text: ","document":"a "},"default_prompt_name":"document"}',
+    }
+    for (const [name, bytes] of Object.entries(files)) await writeFile(path.join(trained, name), bytes)
+    const embed = await pipeline('feature-extraction', trained, { threads: 1 })
+    const want = async (options: object): Promise<Float32Array[]> => {
+      const { data, dims } = await embed(TEXTS, { pooling: 'auto', normalize: true, ...options })
+      expect(dims).toEqual([TEXTS.length, 6])
+      return TEXTS.map((_, i) => data.slice(i * 6, (i + 1) * 6))
+    }
+    const [plain, query] = [await want({}), await want({ prompt_name: 'query' })]
+    const given = await want({ prompt: 'cat ' })
+    await embed.dispose()
+    expect(query).not.toEqual(plain)
+    const run = async (...args: string[]): Promise<string> => (await bertlet([...args, ...TEXTS, '--model', trained])).stdout
+    expect(floats(jsonl<Row>(await run('embed')))).toEqual(plain)
+    expect(floats(jsonl<Row>(await run('embed', '--prompt-name', 'query')))).toEqual(query)
+    expect(floats(jsonl<Row>(await run('embed', '--prompt', 'cat ')))).toEqual(given)
+    expect(jsonl<Row>(await run('embed', '--pooling', 'mean'))[0]!.embedding).toHaveLength(48)
+    const { cosines } = JSON.parse(await run('similarity', '--json', '--prompt-name', 'query')) as { cosines: number[][] }
+    expect(cosines[0]![1]).toBeCloseTo(
+      query[0]!.reduce((sum, x, i) => sum + x * query[1]![i]!, 0),
+      6,
+    )
+    const file = path.join(folder, 'none.npy')
+    await bertlet(['embed', '--model', trained, '--output', file])
+    expect(readNpy(await readFile(file)).shape).toEqual([0, 6])
+  })
+
+  it.each([
+    ['a\nb\n\0asm', /standard input, line 3: expected text, got a NUL byte\. Give a file of text/],
+    [
+      Buffer.concat([Buffer.from('ä\nb\n'), Buffer.of(0x63, 0xe9, 10), Buffer.from('d\0')]),
+      /input, line 3: expected UTF-8, got bytes that are none/,
+    ],
+    [Buffer.of(0x61, 10, 0xe4, 0xb8), /standard input, line 2: expected UTF-8/],
+    [Buffer.concat([Buffer.from(`ä${'äb\n'.repeat(50_000)}`), Buffer.of(0xff)]), /standard input, line 50001: expected UTF-8/],
+  ])('refuses what is no text: %#', async (input, message) => {
+    for (const command of ['embed', 'tokenize'])
+      expect(await bertlet([command, '--model', model], input)).toMatchObject({ code: 1, stderr: expect.stringMatching(message) as string })
   })
 
   it('writes .npy files whose header tells the number of rows', async () => {
@@ -194,6 +248,13 @@ describe('bertlet similarity', () => {
       6,
     )
     expect(report).toMatchObject({ texts: ['the cat', 'texts'], model, dtype: 'f32', threads: 1, build: 'simd' })
+  })
+
+  it('takes lines of a stream, and writes a file', async () => {
+    const file = path.join(folder, 'cosines.json')
+    const told = await bertlet(['similarity', '--model', model, '--json', '--output', file], 'the cat\ntexts\n')
+    expect(told).toMatchObject({ code: 0, stdout: '', stderr: '' })
+    expect(JSON.parse(await readFile(file, 'utf8'))).toMatchObject({ texts: ['the cat', 'texts'] })
   })
 
   it('prints a table and what ran, with the default model', async () => {

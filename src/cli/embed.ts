@@ -1,18 +1,25 @@
-import { pipeline, type FeatureExtractionPipeline, type Pooling, type Tensor } from '../index.node.ts'
+import { pipeline, type FeatureExtractionOptions, type FeatureExtractionPipeline, type Tensor } from '../index.node.ts'
 import { expected } from '../errors.ts'
 import { batches, type Entry } from './lines.ts'
-import { loadOptions, type InputOptions, type ModelOptions, type OutputOptions } from './options.ts'
+import { adaptedOptions, type InputOptions, type ModelOptions, type OutputOptions } from './options.ts'
 import { needsFile, NpyWriter, openSink, TableWriter, type Sink } from './output.ts'
 import { openProgress } from './progress.ts'
 
 export const FORMATS = ['jsonl', 'npy', 'table'] as const
 type Format = (typeof FORMATS)[number]
 
-export interface EmbedOptions extends ModelOptions, InputOptions, OutputOptions {
-  readonly format?: Format
-  readonly pooling: Pooling
-  readonly normalize: boolean
+/** How texts become vectors. */
+export interface VectorOptions extends ModelOptions, InputOptions, OutputOptions {
+  readonly adapter?: string
+  readonly pooling: 'auto' | 'mean' | 'cls'
+  readonly prompt?: string
+  readonly promptName?: string
   readonly maxLength?: number
+}
+
+export interface EmbedOptions extends VectorOptions {
+  readonly format?: Format
+  readonly normalize: boolean
   readonly batchSize: number
   readonly precision: number
   readonly text: boolean
@@ -32,8 +39,8 @@ export async function embed(texts: readonly string[], options: EmbedOptions, sig
   const progress = await openProgress({ rows: options.output === undefined && process.stdout.isTTY })
   let model: FeatureExtractionPipeline | undefined
   try {
-    model = await pipeline('feature-extraction', options.model, { ...loadOptions(options), signal, progress_callback: progress.load })
-    const writer = await openWriter(format, sink, model.model.config.hidden_size, options)
+    model = await pipeline('feature-extraction', options.model, { ...adaptedOptions(options), signal, progress_callback: progress.load })
+    const writer = await openWriter(format, sink, widthOf(model, options), options)
     const total = texts.length || undefined
     let done = 0
     progress.texts(done, total)
@@ -73,11 +80,39 @@ function vectorsOf(
   options: EmbedOptions,
   signal: AbortSignal,
 ): Promise<Tensor> {
-  const { pooling, normalize, maxLength } = options
+  const { normalize } = options
   return model(
     entries.map(({ text }) => text),
-    { pooling, normalize, ...(maxLength !== undefined && { max_length: maxLength }), signal },
+    { ...callOptions(model, options), normalize, signal },
   )
+}
+
+/** The library's names for how texts become vectors. */
+export function callOptions(
+  model: FeatureExtractionPipeline,
+  { pooling, prompt, promptName, maxLength }: VectorOptions,
+): FeatureExtractionOptions {
+  return {
+    pooling: pooling === 'auto' && isPlain(model) ? 'mean' : pooling,
+    ...(prompt !== undefined && { prompt }),
+    ...(promptName !== undefined && { prompt_name: promptName }),
+    ...(maxLength !== undefined && { max_length: maxLength }),
+  }
+}
+
+/** Whether a model's files ask for no more than the mean: it has the same bits by that name, and length 1 in the graph. */
+function isPlain({ sentence }: FeatureExtractionPipeline): boolean {
+  const { modes, dense, normalize, include_prompt, do_lower_case, max_seq_length, default_prompt_name } = sentence
+  const more = normalize || !include_prompt || do_lower_case || max_seq_length !== undefined || default_prompt_name !== undefined
+  return !more && dense.length === 0 && modes.join() === 'mean'
+}
+
+/** Numbers of a vector. */
+function widthOf({ model, sentence }: FeatureExtractionPipeline, { pooling }: VectorOptions): number {
+  const { hidden_size } = model.config
+  if (pooling !== 'auto') return hidden_size
+  return sentence.dense.reduce((vector, layer) => layer(vector), new Float32Array(hidden_size * sentence.modes.length) as Float32Array)
+    .length
 }
 
 async function openWriter(format: Format, sink: Sink, width: number, { precision, text: withText }: EmbedOptions): Promise<Writer> {

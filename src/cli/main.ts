@@ -3,7 +3,6 @@
 import { Command, Option, type OptionValues } from 'commander'
 import { EXIT_CODES, run } from './ending.ts'
 import type { DoctorOptions } from './doctor.ts'
-import type { EmbedOptions } from './embed.ts'
 import type { IndexOptions } from './index.ts'
 import type { InfoOptions } from './info.ts'
 import type { EvaluateOptions } from './evaluate.ts'
@@ -26,7 +25,6 @@ import {
 import type { ExportOptions } from './export.ts'
 import type { QuantizeOptions } from './quantize.ts'
 import type { SearchOptions } from './search.ts'
-import type { SimilarityOptions } from './similarity.ts'
 import { taskCommands } from './tasks.ts'
 import type { TokenizeOptions } from './tokenize.ts'
 import type { TrainTokenizerOptions } from './train-tokenizer.ts'
@@ -46,33 +44,7 @@ function createProgram(signal: AbortSignal): Command {
   const command = (name: string, description: string): Command =>
     program.command(name).description(description).version(BERTLET_VERSION).addHelpText('after', EXIT_CODES)
 
-  const embed = command('embed', 'a vector for every text')
-  embed.argument('[texts...]', 'the texts; without them, --file or standard input, one text a line')
-  inputOptions(embed)
-  modelOptions(embed)
-  embed
-    .addOption(new Option('--pooling <pooling>', 'how the vectors of tokens become one').choices(['mean', 'cls']).default('mean'))
-    .option('--no-normalize', 'leave the lengths of vectors as they are (default: length 1)')
-    .option('--max-length <n>', 'cut texts to this many tokens (default: what the model takes)', wholeFrom(2))
-    .option('--batch-size <n>', 'most texts that are computed together', wholeFrom(1), 64)
-    .addOption(
-      new Option('--format <format>', 'jsonl, npy or table (default: table on a terminal, npy when --output ends so, else jsonl)').choices([
-        'jsonl',
-        'npy',
-        'table',
-      ]),
-    )
-    .option('--precision <digits>', 'significant digits of numbers in JSONL; 9 give the same float32 back', wholeFrom(1, 9), 9)
-    .option('--no-text', 'leave texts and fields out of JSONL')
-  outputOption(jsonOption(embed, 'the same as --format jsonl'))
-  embed.action(async (texts: string[], options: EmbedOptions) => (await import('./embed.ts')).embed(texts, options, signal))
-
-  const similarity = command('similarity', 'the cosine of every pair of texts')
-  similarity.argument('<texts...>', 'the texts')
-  jsonOption(modelOptions(similarity))
-  similarity.action(async (texts: string[], options: SimilarityOptions) =>
-    (await import('./similarity.ts')).similarity(texts, options, signal),
-  )
+  taskCommands(command, signal)
 
   const tokenize = command('tokenize', 'tokens, ids and offsets of every text, or with --decode the text of ids')
   tokenize.argument('[texts...]', 'the texts, or ids; without them, --file or standard input, one a line')
@@ -128,7 +100,6 @@ function createProgram(signal: AbortSignal): Command {
     (await import('./train-tokenizer.ts')).trainTokenizer(files, options, signal),
   )
 
-  taskCommands(command, signal)
   retrievalCommands(command, signal)
   trainingCommands(command, signal)
   return program

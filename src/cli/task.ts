@@ -1,5 +1,6 @@
 import { pipeline, type Task } from '../index.node.ts'
-import { batches, type Entry } from './lines.ts'
+import { FAILURE } from './ending.ts'
+import { batches, whole, type Entry } from './lines.ts'
 import { adaptedOptions } from './options.ts'
 import { openSink, TableWriter, type Sink } from './output.ts'
 import { openProgress } from './progress.ts'
@@ -31,27 +32,64 @@ export async function runTask(
     pipe = await open(entry.task, options.model, { ...adaptedOptions(options), signal, progress_callback: progress.load })
     const write = table ? tableOf(entry, sink) : jsonLines(sink)
     let done = 0
+    let answered = false
     const all: Entry[] = []
-    for await (const entries of batches(texts, options, BATCH, signal)) {
+    const ask = (list: readonly Entry[]): Promise<unknown> =>
+      call(
+        pipe!,
+        entry.args(
+          list.map(({ text }) => text),
+          first,
+          options,
+        ),
+        signal,
+      )
+    const one = entry.whole && texts.length === 0 && !options.lines && options.field === undefined
+    for await (const entries of one ? [[await whole(options.file, signal)]] : batches(texts, options, BATCH, signal)) {
       if (entry.together) {
         all.push(...entries)
         continue
       }
-      const list = entries.map(({ text }) => text)
-      const results = (await call(pipe, entry.args(list, first, options), signal)) as unknown[]
-      for (const [i, { text, record }] of entries.entries()) await write(text, record, results[i])
+      const results = await each(entries, (list) => ask(list) as Promise<unknown[]>)
+      // Where nothing has an answer, it is not for the texts.
+      if (!answered && results.every((result) => result instanceof Refused)) throw (results[0] as Refused).why
+      answered = true
+      for (const [i, { text, record, place }] of entries.entries()) {
+        const result = results[i]
+        if (result instanceof Refused) leaveOut(place, result)
+        else await write(text, record, result)
+      }
       progress.texts((done += entries.length), texts.length || undefined)
     }
-    if (entry.together) {
-      const documents = all.map(({ text }) => text)
-      await write(first, undefined, await call(pipe, entry.args(documents, first, options), signal))
-    }
+    if (entry.together) await write(first, undefined, await ask(all))
     await sink.finish()
   } finally {
     progress.stop()
     await sink.close()
     await pipe?.dispose()
   }
+}
+
+/** What a task cannot take. */
+class Refused {
+  constructor(readonly why: Error) {}
+}
+
+/** Results of texts that are computed together; of one that the task cannot take, that, and the others' all the same. */
+async function each(entries: readonly Entry[], ask: (entries: readonly Entry[]) => Promise<unknown[]>): Promise<unknown[]> {
+  try {
+    return await ask(entries)
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'invalid_argument') throw error
+    if (entries.length === 1) return [new Refused(error as Error)]
+    const half = entries.length >> 1
+    return [...(await each(entries.slice(0, half), ask)), ...(await each(entries.slice(half), ask))]
+  }
+}
+
+function leaveOut(place: string, { why }: Refused): void {
+  process.exitCode = FAILURE
+  process.stderr.write(`bertlet: ${place} is left out: ${why.message}\n`)
 }
 
 type Write = (text: string, record: Item | undefined, result: unknown) => Promise<void>
