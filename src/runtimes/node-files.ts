@@ -21,14 +21,26 @@ export function openSource(name: string): Source | undefined {
   return folder === undefined ? undefined : directorySource(folder, name)
 }
 
-/** The checkpoint folders beside a place, as they would be named. */
+/** The checkpoint folders beside a place, as they would be named; of a name with a scope the installed packages with one that hold a model, too. */
 export function beside(name: string): string[] {
+  if (name.includes('\0')) return []
   const folder = path.dirname(name)
-  if (name.includes('\0') || !existsSync(folder)) return []
-  return readdirSync(folder)
-    .filter((each) => existsSync(path.join(folder, each, 'config.json')))
-    .map((each) => name.slice(0, name.length - path.basename(name).length) + each)
+  const prefix = name.slice(0, name.length - path.basename(name).length)
+  const scopes = name.startsWith('@') ? [...new Set(packagePlaces(name, process.cwd()).flatMap(scopesIn))] : []
+  return [
+    ...namesIn(folder)
+      .filter((each) => existsSync(path.join(folder, each, 'config.json')))
+      .map((each) => prefix + each),
+    ...scopes.filter((each) => packageFolder(each) !== undefined),
+  ]
 }
+
+const namesIn = (folder: string): string[] => (statSync(folder, { throwIfNoEntry: false })?.isDirectory() ? readdirSync(folder) : [])
+
+const scopesIn = (place: string): string[] =>
+  namesIn(place)
+    .filter((scope) => scope.startsWith('@'))
+    .flatMap((scope) => namesIn(path.join(place, scope)).map((each) => `${scope}/${each}`))
 
 /** all-MiniLM-L6-v2, from the package that holds it. */
 export function defaultSource(): Source {
@@ -49,14 +61,15 @@ export function packageSource(name: string, from?: string): Source {
 /** The folder of an installed package that holds config.json: the package's, or model/ in it. */
 function packageFolder(name: string, from = process.cwd()): string | undefined {
   if (!/^(@[\w.~-]+\/)?[\w.~-]+$/.test(name) || name.startsWith('.')) return undefined
-  const starts = [path.join(from, 'index.js'), import.meta.url]
-  // Packages may export no more than their entry: look where they would be, from here and from the working directory.
-  const places = starts.flatMap(
-    (start) => createRequire(start.startsWith('file:') ? start : pathToFileURL(start)).resolve.paths(name) ?? [],
-  )
-  return places
+  return packagePlaces(name, from)
     .flatMap((place) => [path.join(place, name), path.join(place, name, 'model')])
     .find((folder) => existsSync(path.join(folder, 'config.json')))
+}
+
+/** Packages may export no more than their entry: where they would be, from here and from the working directory. */
+function packagePlaces(name: string, from: string): string[] {
+  const starts = [path.join(from, 'index.js'), import.meta.url]
+  return starts.flatMap((start) => createRequire(start.startsWith('file:') ? start : pathToFileURL(start)).resolve.paths(name) ?? [])
 }
 
 /** The files of a folder. */
