@@ -24,7 +24,8 @@ beforeAll(async () => {
   // The types of these sources: a quick build makes none.
   const tsc = [path.join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', path.join(ROOT, 'tsconfig.types.json')]
   await run(process.execPath, [...tsc, '--outDir', path.join(modules, 'bertlet/dist/types')])
-  for (const name of ['ai', '@ai-sdk', '@langchain']) await symlink(path.join(INSTALLED, 'node_modules', name), path.join(modules, name))
+  for (const name of ['ai', 'ai6', '@ai-sdk', '@langchain'])
+    await symlink(path.join(INSTALLED, 'node_modules', name), path.join(modules, name))
   await writeFile(path.join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module' }))
   const model = path.join(folder, 'model')
   const prompts = { prompts: { query: 'query: ', document: 'text: ' } }
@@ -48,10 +49,10 @@ async function result(source: string): Promise<Record<string, unknown>> {
   return JSON.parse(stdout.trim().split('\n').at(-1)!) as Record<string, unknown>
 }
 
-describe('the AI SDK', () => {
+describe.each(['ai', 'ai6'])('the AI SDK, %s', (library) => {
   it('embeds one and many, with usage, options and aborts', async () => {
     const found = await result(`
-import { embed as embedOne, embedMany, cosineSimilarity } from 'ai'
+import { embed as embedOne, embedMany, cosineSimilarity } from '${library}'
 import { embeddingModel } from 'bertlet/ai-sdk'
 const model = embeddingModel(embed)
 const values = ['the cat', 'the text', 'a']
@@ -112,11 +113,14 @@ it('both compile against the types of the libraries', async () => {
     path.join(folder, 'use.ts'),
     `import { pipeline } from 'bertlet'
 import { embed, type EmbeddingModel } from 'ai'
+import { embed as embed6, type EmbeddingModel as EmbeddingModel6 } from 'ai6'
 import type { EmbeddingsInterface } from '@langchain/core/embeddings'
 import { embeddingModel } from 'bertlet/ai-sdk'
 import { BertletEmbeddings } from 'bertlet/langchain'
 export const model: EmbeddingModel = embeddingModel(pipeline('feature-extraction'))
 export const vector: Promise<{ embedding: number[] }> = embed({ model, value: 'a' })
+export const model6: EmbeddingModel6 = embeddingModel(pipeline('feature-extraction'))
+export const vector6: Promise<{ embedding: number[] }> = embed6({ model: model6, value: 'a' })
 export const embeddings: EmbeddingsInterface = new BertletEmbeddings(await pipeline('feature-extraction'), { maxRetries: 1 })
 `,
   )

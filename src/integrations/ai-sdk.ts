@@ -3,9 +3,9 @@ import { checkEmbedder, embedAll, type Embedder, type EmbedderOptions } from './
 
 export type { Embedder, EmbedderOptions }
 
-/** The AI SDK's EmbeddingModelV4. */
+/** The AI SDK's EmbeddingModelV3, which `ai` 6 and 7 take; 7 alone takes its V4, which differs in `dimensions`. */
 export interface BertletEmbeddingModel {
-  readonly specificationVersion: 'v4'
+  readonly specificationVersion: 'v3'
   readonly provider: string
   readonly modelId: string
   readonly maxEmbeddingsPerCall: number
@@ -35,7 +35,7 @@ export function embeddingModel(
 ): BertletEmbeddingModel {
   checkEmbedder('embeddingModel', embedder)
   return {
-    specificationVersion: 'v4',
+    specificationVersion: 'v3',
     provider: 'bertlet',
     modelId,
     // A call is cut by tokens, and calls wait for each other.
