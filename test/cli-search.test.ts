@@ -14,6 +14,7 @@ interface Line {
   file: string
   line: number
   end_line: number
+  match_line: number
   start: number
   end: number
   score: number
@@ -97,11 +98,15 @@ describe('bertlet index and search', () => {
     const folder = await folderOf({ 'plain.txt': PLAIN, 'docs/read.md': MARKDOWN, 'page.html': HTML })
     expect(await index(folder)).toMatchObject({ files: 3, added: 3, skipped: [] })
     const [cat] = await find('CAT', folder, '--bm25')
-    expect(cat).toMatchObject({ file: 'plain.txt', line: 1 })
+    // The passage begins on line 1, what is looked for is on line 2.
+    expect(cat).toMatchObject({ file: 'plain.txt', line: 1, match_line: 2 })
     expect(PLAIN.slice(cat!.start, cat!.end)).toBe(cat!.text)
     expect(cat!.highlights.map(([from, to]) => cat!.text.slice(from, to))).toEqual(['cat'])
-    expect((await find('zebra', folder, '--bm25'))[0]).toMatchObject({ file: 'docs/read.md', end_line: 9 })
-    expect((await find('giraffe', folder, '--bm25'))[0]).toMatchObject({ file: 'page.html' })
+    expect((await find('zebra', folder, '--bm25'))[0]).toMatchObject({ file: 'docs/read.md', line: 1, end_line: 9, match_line: 9 })
+    expect((await find('giraffe', folder, '--bm25'))[0]).toMatchObject({ file: 'page.html', line: 1, match_line: 3 })
+    expect((await find('code first zebra link', folder, '--bm25')).find(({ file }) => file === 'docs/read.md')).toMatchObject({
+      match_line: 3,
+    })
     // An address is no text, nor is a script.
     expect((await find('slipstream', folder, '--bm25')).map(({ file }) => file)).toEqual(['plain.txt'])
     expect(await find('secret', folder, '--bm25')).toEqual([])
@@ -112,7 +117,7 @@ describe('bertlet index and search', () => {
     expect(both).toHaveLength(2)
     expect(dense.every(({ score }, i) => i === 0 || score <= dense[i - 1]!.score)).toBe(true)
     const person = await bertlet(['search', 'cat', folder, '--bm25'])
-    expect(person.stdout).toMatch(/^1 {2}.*plain\.txt:1 {2}\d\.\d{4}\n {3}The first line\. A cat sat/)
+    expect(person.stdout).toMatch(/^1 {2}.*plain\.txt:2 {2}\d\.\d{4}\n {3}The first line\. A cat sat/)
   })
 
   it('read again only what has changed', async () => {

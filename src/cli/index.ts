@@ -184,8 +184,10 @@ class Run {
     const { max_tokens, overlap } = this.start.made_with
     return splitText(text, this.embed.tokenizer, { max_tokens, overlap }).map((passage, i) => {
       const [start, end] = [place(passage.start), place(passage.end - 1) + 1]
-      const metadata = { file: name, start, end, line: lineOf(lines, start), end_line: lineOf(lines, end - 1) }
-      return { id: `${name}#${i}`, text: passage.text, metadata }
+      const [line, end_line] = [lineOf(lines, start), lineOf(lines, end - 1)]
+      // Where each further line begins in the passage, whose text may have lost the ends of lines.
+      const breaks = lines.slice(line, end_line).map((from) => firstAt(passage.text.length, (at) => place(passage.start + at) >= from))
+      return { id: `${name}#${i}`, text: passage.text, metadata: { file: name, start, end, line, end_line, breaks } }
     })
   }
 
@@ -245,14 +247,21 @@ function lineStarts(source: string): number[] {
 }
 
 /** Counted from 1. */
-function lineOf(starts: readonly number[], place: number): number {
-  let [low, high] = [0, starts.length]
+const lineOf = (starts: readonly number[], place: number): number =>
+  Math.max(
+    1,
+    firstAt(starts.length, (i) => starts[i]! > place),
+  )
+
+/** The first of `count` numbers from which on something holds; `count` where it never does. */
+function firstAt(count: number, holds: (i: number) => boolean): number {
+  let [low, high] = [0, count]
   while (low < high) {
     const middle = (low + high) >> 1
-    if (starts[middle]! <= place) low = middle + 1
-    else high = middle
+    if (holds(middle)) high = middle
+    else low = middle + 1
   }
-  return Math.max(1, low)
+  return low
 }
 
 const differences = (before: MadeWith, now: MadeWith): string =>

@@ -23,6 +23,8 @@ interface Place {
   readonly end_line: number
   readonly start: number
   readonly end: number
+  /** Where each line after the first begins in the passage's text; an index of an earlier version has none. */
+  readonly breaks?: readonly number[]
 }
 
 export async function search(query: string, folder: string, options: SearchOptions, signal: AbortSignal): Promise<void> {
@@ -77,11 +79,22 @@ export function highlights(query: string, text: string): [start: number, end: nu
     .map(({ 0: word, index }) => [index, index + word.length])
 }
 
+/** Which line of a passage, from 0, has the most words of the query; of equal ones the first. */
+function bestLine(text: string, found: readonly [number, number][], breaks: readonly number[]): number {
+  const words = [-1, ...breaks].map(() => new Set<string>())
+  for (const [start, end] of found)
+    for (const word of wordsOf(text.slice(start, end))) words[breaks.filter((at) => at <= start).length]!.add(word)
+  const most = Math.max(...words.map(({ size }) => size))
+  return words.findIndex(({ size }) => size === most)
+}
+
 function print(query: string, folder: string, hits: readonly TextHit[], json: boolean | undefined): void {
   const lines = hits.map(({ text, score, metadata }, i) => {
-    const { file, line, end_line, start, end } = metadata as unknown as Place
-    if (json) return JSON.stringify({ file, line, end_line, start, end, score, text, highlights: highlights(query, text) })
-    return `${i + 1}  ${bold(`${oneLine(path.join(folder, file))}:${line}`)}  ${score.toFixed(4)}\n   ${marked(query, oneLine(text))}\n`
+    const { breaks = [], ...place } = metadata as unknown as Place
+    const found = highlights(query, text)
+    const match_line = place.line + bestLine(text, found, breaks)
+    if (json) return JSON.stringify({ ...place, match_line, score, text, highlights: found })
+    return `${i + 1}  ${bold(`${oneLine(path.join(folder, place.file))}:${match_line}`)}  ${score.toFixed(4)}\n   ${marked(query, oneLine(text))}\n`
   })
   if (lines.length > 0) process.stdout.write(`${lines.join('\n')}${json ? '\n' : ''}`)
   else if (!json) process.stderr.write('bertlet: nothing found\n')
