@@ -7,8 +7,24 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { decode, extract, formatOf, type Format } from '../src/cli/extract.ts'
 import { index as indexHere } from '../src/cli/index.ts'
 import { EmbeddingIndex } from '../src/retrieval.ts'
+import type { Folder } from '../src/weights/folder.ts'
 import { bertlet, build, jsonl, start, ended } from './support/command.ts'
 import { checkpoint, vocabulary } from './support/models.ts'
+
+/** Whether a new index cannot be put in its place, in this process. */
+const faulty = vi.hoisted(() => ({ rename: false }))
+vi.mock('../src/runtimes/node-folder.ts', async (original) => {
+  const { directoryFolder } = await original<typeof import('../src/runtimes/node-folder.ts')>()
+  const faultyFolder = (name: string): Folder => {
+    const folder = directoryFolder(name)
+    const rename: Folder['rename'] = async (from, to) => {
+      if (faulty.rename && from.endsWith('.incomplete')) throw new Error('no rename')
+      await folder.rename(from, to)
+    }
+    return { ...folder, rename }
+  }
+  return { directoryFolder: faultyFolder }
+})
 
 interface Line {
   file: string
@@ -252,6 +268,18 @@ describe('bertlet index and search', () => {
     await writeFile(path.join(folder, 'b.txt'), 'two cats')
     expect(await index(folder, '--index', path.join(folder, 'place'))).toMatchObject({ files: 2, unchanged: 1 })
     expect(await readdir(folder)).toEqual(['a.txt', 'b.txt', 'place'])
+  })
+
+  it('leave the old index where it was when the new one cannot be put there', async () => {
+    const folder = await folderOf({ 'a.txt': 'one cat' })
+    await index(folder)
+    await writeFile(path.join(folder, 'b.txt'), 'two cats')
+    faulty.rename = true
+    const settings = { model, threads: 1, maxTokens: 200, overlap: 40, precision: 'float32', json: true } as const
+    await expect(indexHere(folder, settings, new AbortController().signal)).rejects.toThrow('no rename')
+    faulty.rename = false
+    expect(await readdir(folder)).toEqual(['.bertlet-index', 'a.txt', 'b.txt'])
+    expect(await find('cat', folder, '--bm25')).toHaveLength(1)
   })
 
   it('know a model by its place, from every working directory', async () => {

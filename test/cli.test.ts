@@ -7,7 +7,7 @@ import { validates } from '../src/cli/doctor.ts'
 import { lines } from '../src/data/lines.ts'
 import { columns, oneLine } from '../src/cli/output.ts'
 import { pipeline, Tokenizer } from '../src/index.node.ts'
-import { writeSafetensors } from '../src/weights/write-safetensors.ts'
+import { writeSafetensors, type TensorToWrite } from '../src/weights/write-safetensors.ts'
 import { bertlet, build, jsonl, ROOT } from './support/command.ts'
 import { checkpoint, vocabulary } from './support/models.ts'
 import { random } from './support/random.ts'
@@ -155,6 +155,25 @@ describe('bertlet embed', () => {
     const file = path.join(folder, 'none.npy')
     await bertlet(['embed', '--model', trained, '--output', file])
     expect(readNpy(await readFile(file)).shape).toEqual([0, 6])
+  })
+
+  it('puts an adapter on a model', async () => {
+    const adapter = path.join(folder, 'adapter')
+    await mkdir(adapter)
+    const next = random(6)
+    const part = (layer: number, name: string, shape: readonly [number, number]): TensorToWrite => ({
+      ...{ name: `base_model.model.encoder.layer.${layer}.attention.self.query.${name}.weight`, dtype: 'F32', shape },
+      data: new Uint8Array(Float32Array.from({ length: 2 * 48 }, () => next() - 0.5).buffer),
+    })
+    const tensors = [0, 1].flatMap((layer) => [part(layer, 'lora_A', [2, 48]), part(layer, 'lora_B', [48, 2])])
+    await writeFile(path.join(adapter, 'adapter_config.json'), '{"peft_type":"LORA","r":2,"lora_alpha":2,"target_modules":["query"]}')
+    await writeFile(path.join(adapter, 'adapter_model.safetensors'), Buffer.concat([...writeSafetensors(tensors)]))
+    const embed = await pipeline('feature-extraction', model, { threads: 1, adapter })
+    const { data } = await embed(TEXTS, { pooling: 'mean', normalize: true })
+    await embed.dispose()
+    const found = floats(jsonl<Row>((await bertlet(['embed', ...TEXTS, '--model', model, '--adapter', adapter])).stdout))
+    expect(found).toEqual(TEXTS.map((_, i) => data.slice(i * 48, (i + 1) * 48)))
+    expect(found).not.toEqual(await vectors(TEXTS))
   })
 
   it.each([
