@@ -31,6 +31,17 @@ export function expected(subject: string, wanted: string, got: unknown, fix?: st
   return new BertletError(code, `${subject}: expected ${wanted}, got ${show(got)}`, fix)
 }
 
+/** A value that must be one of those known; the nearest is named. */
+export function oneOf<T>(subject: string, value: unknown, known: readonly T[], wanted = `one of ${known.join(', ')}`, code?: ErrorCode): T {
+  if (known.includes(value as T)) return value as T
+  const near = typeof value === 'string' ? nearest(value, known.map(String)) : undefined
+  throw expected(subject, wanted, value, near && `Did you mean ${near}?`, code)
+}
+
+export function flagOf(subject: string, value: unknown): boolean {
+  return oneOf(subject, value, [true, false], 'true or false')
+}
+
 /** Words for a message, shown as they are and not as a quoted value. */
 export class Words {
   constructor(readonly text: string) {}

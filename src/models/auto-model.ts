@@ -1,4 +1,4 @@
-import { BertletError, expected, nearest } from '../errors.ts'
+import { BertletError, oneOf } from '../errors.ts'
 import * as headed from './bert-for.ts'
 import type { LogitsOutput, PreTrainingOutput, QuestionAnsweringOutput } from './bert-for.ts'
 import { BertModel, type BertModelOutput } from './bert-model.ts'
@@ -25,7 +25,6 @@ const DECODERS = ['BertLMHeadModel', 'BertGenerationDecoder', 'BertGenerationEnc
 /** The class that a config's `architectures` names; BertModel where it names none. */
 export function modelClass({ architectures }: Pick<BertConfig, 'architectures'>): ModelClass<AnyModel> {
   const [name = 'BertModel'] = architectures
-  if (Object.hasOwn(MODELS, name)) return MODELS[name as keyof typeof MODELS] as unknown as ModelClass<AnyModel>
   if (DECODERS.includes(name)) {
     throw new BertletError(
       'unsupported',
@@ -33,9 +32,8 @@ export function modelClass({ architectures }: Pick<BertConfig, 'architectures'>)
       'bertlet runs encoders; decoders are out of scope',
     )
   }
-  const known = Object.keys(MODELS)
-  const near = nearest(name, known)
-  throw expected('config.json: architectures', `one of ${known.join(', ')}`, name, near && `Did you mean ${near}?`, 'unsupported')
+  const known = Object.keys(MODELS) as (keyof typeof MODELS)[]
+  return MODELS[oneOf('config.json: architectures', name, known, undefined, 'unsupported')] as unknown as ModelClass<AnyModel>
 }
 
 /** The model that a checkpoint's `architectures` names. */

@@ -1,5 +1,5 @@
 import type { BertletError } from '../errors.ts'
-import { expected, nearest, show } from '../errors.ts'
+import { expected, nearest, oneOf, show } from '../errors.ts'
 import { isObject, parseObject, type JsonObject } from '../json.ts'
 import { PRESETS } from './presets.ts'
 
@@ -28,7 +28,7 @@ const real = (fallback: number, wanted: string, is: (value: number) => boolean):
 })
 const probability = real(0.1, 'a number from 0 to 1', (value) => value >= 0 && value <= 1)
 const orNull = <T>(field: Field<T>): Field<T | null> => ({ ...field, fallback: null, wanted: `${field.wanted}, or null` })
-const oneOf = <T extends string>(known: readonly T[]): Field<T> => ({
+const among = <T extends string>(known: readonly T[]): Field<T> => ({
   fallback: known[0]!,
   wanted: `one of ${known.join(', ')}`,
   is: (value) => known.includes(value as T),
@@ -43,14 +43,14 @@ const FIELDS = {
   intermediate_size: whole(3072, 1, 1 << 20),
   max_position_embeddings: whole(512, 1, 1 << 20),
   type_vocab_size: whole(2, 1, 1 << 16),
-  hidden_act: oneOf(HIDDEN_ACTS),
+  hidden_act: among(HIDDEN_ACTS),
   hidden_dropout_prob: probability,
   attention_probs_dropout_prob: probability,
   classifier_dropout: orNull(probability),
   initializer_range: real(0.02, 'a number of 0 or more', (value) => value >= 0 && value < Infinity),
   layer_norm_eps: real(1e-12, 'a number above 0, at most 1', (value) => value > 0 && value <= 1),
   tie_word_embeddings: { fallback: true, wanted: 'true or false', is: (value) => typeof value === 'boolean' } as Field<boolean>,
-  problem_type: orNull(oneOf(PROBLEM_TYPES)),
+  problem_type: orNull(among(PROBLEM_TYPES)),
   architectures: {
     fallback: [],
     wanted: 'an array of class names',
@@ -131,10 +131,7 @@ export class BertConfig {
    * @param values fields that differ from it.
    */
   static preset(name: string, values: JsonObject = {}): BertConfig {
-    if (Object.hasOwn(PRESETS, name)) return new BertConfig({ ...PRESETS[name], ...values }, name)
-    const known = Object.keys(PRESETS)
-    const near = typeof name === 'string' ? nearest(name, known) : undefined
-    throw expected('BertConfig.preset', `one of ${known.join(', ')}`, name, near && `Did you mean ${near}?`)
+    return new BertConfig({ ...PRESETS[oneOf('BertConfig.preset', name, Object.keys(PRESETS))], ...values }, name)
   }
 
   get num_labels(): number {

@@ -1,7 +1,7 @@
 // The options of models, with their checks and defaults.
 import type { Precision, WeightDtype } from '../engine/build.ts'
 import { defaultBudget } from '../engine/engine.ts'
-import { checkOptions, expected, nearest } from '../errors.ts'
+import { checkOptions, expected, flagOf, oneOf } from '../errors.ts'
 import { BertConfig, type ProblemType } from './config.ts'
 import { checkSeed } from './initialize.ts'
 import { checkSourceOptions, SOURCE_OPTIONS, type ModelSource, type SourceOptions } from './source.ts'
@@ -77,7 +77,7 @@ export interface CheckedOptions {
 /** Checks the options of fromPretrained() and gives their defaults. */
 export function checkLoadOptions(options: LoadOptions): CheckedOptions {
   checkOptions('fromPretrained', options, LOAD_OPTIONS)
-  flag('initialize_missing', options.initialize_missing)
+  flagOf('initialize_missing', options.initialize_missing ?? false)
   checkSourceOptions(options)
   return checkRunOptions(options)
 }
@@ -88,19 +88,9 @@ export function checkRunOptions(options: RunOptions): CheckedOptions {
   oneOf('precision', precision, ['exact', 'fast'])
   oneOf('attn_implementation', attention, ['sdpa', 'eager'])
   if (!Number.isInteger(budget) || budget < 1) throw expected('budget', 'a whole number of tokens, 1 or more', budget)
-  flag('add_pooling_layer', options.add_pooling_layer)
+  flagOf('add_pooling_layer', options.add_pooling_layer ?? true)
   checkSeed(seed)
   return { budget, attention, precision, dtype: dtype && DTYPES[dtype] }
-}
-
-function flag(name: string, value: unknown): void {
-  if (value !== undefined && typeof value !== 'boolean') throw expected(name, 'true or false', value)
-}
-
-function oneOf(name: string, value: string, known: readonly string[]): void {
-  if (known.includes(value)) return
-  const near = typeof value === 'string' ? nearest(value, known) : undefined
-  throw expected(name, `one of ${known.join(', ')}`, value, near && `Did you mean ${near}?`)
 }
 
 /** A config with the labels that a caller names. */

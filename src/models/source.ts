@@ -1,6 +1,6 @@
 // What a model is loaded from: everything that fromPretrained(), Tokenizer.fromPretrained() and pipeline() take as their first argument.
 import { currentRuntime } from '../engine/engine.ts'
-import { BertletError, Words, checkOptions, expected, nearest, show } from '../errors.ts'
+import { BertletError, Words, checkOptions, expected, flagOf, nearest, show } from '../errors.ts'
 import type { Cache, ResponseCache } from '../weights/cache.ts'
 import { checkHubName, isHubId } from '../weights/hub-id.ts'
 import type { DirectoryHandle } from '../weights/handle.ts'
@@ -223,7 +223,7 @@ export function checkSourceOptions(options: SourceOptions): void {
   }
   if (folder !== undefined && folder !== null && folder !== false && (typeof folder !== 'string' || folder === ''))
     throw expected('cache_dir', 'the path of a folder, or null', folder)
-  if (local !== undefined && typeof local !== 'boolean') throw expected('local_files_only', 'true or false', local)
+  flagOf('local_files_only', local ?? false)
   if (options.endpoint !== undefined) endpointOf(options)
   if (fetching !== undefined && typeof fetching !== 'function') throw expected('fetch', 'a function', fetching)
   if (signal !== undefined && typeof (signal as Partial<AbortSignal> | null)?.throwIfAborted !== 'function')

@@ -129,13 +129,3 @@ export function countOf(name: string, value: unknown): number {
   if (Number.isInteger(value) && (value as number) >= 1) return value as number
   throw expected(name, 'a whole number of 1 or more, or null for all', value)
 }
-
-export function flagOf(name: string, value: unknown): boolean {
-  if (typeof value === 'boolean') return value
-  throw expected(name, 'true or false', value)
-}
-
-export function choose<T extends string>(name: string, value: unknown, known: readonly T[]): T {
-  if (known.includes(value as T)) return value as T
-  throw expected(name, `one of ${known.join(', ')}`, value)
-}

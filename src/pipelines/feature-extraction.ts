@@ -1,10 +1,10 @@
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging -- instances are callable */
-import { expected, nearest } from '../errors.ts'
+import { expected, flagOf, oneOf } from '../errors.ts'
 import { BertModel } from '../models/bert-model.ts'
 import { Tensor } from '../models/tensor.ts'
 import type { Tokenizer } from '../models/tokenizer.ts'
 import type { Source } from '../weights/source.ts'
-import { choose, flagOf, isStream, Pipeline, rowAt, textAt, type CallOptions } from './base.ts'
+import { isStream, Pipeline, rowAt, textAt, type CallOptions } from './base.ts'
 import type { Job, Work } from './batches.ts'
 import { readSentenceSettings, type SentenceSettings } from './sentence.ts'
 import { checkRanges, pool, PRECISIONS, quantize, rangesOf, unit, type EmbeddingPrecision, type Mode, type Ranges } from './vectors.ts'
@@ -116,7 +116,7 @@ export class FeatureExtractionPipeline extends Pipeline<BertModel> {
     const { sentence } = this
     const { truncate_dim: cut, signal } = options
     const normalize = flagOf('normalize', options.normalize ?? false)
-    const pooling = choose('pooling', options.pooling ?? 'none', Object.keys(POOLINGS) as Pooling[])
+    const pooling = oneOf('pooling', options.pooling ?? 'none', Object.keys(POOLINGS) as Pooling[])
     if (precisionOf(options) !== 'float32' && pooling === 'none')
       throw expected('pooling', 'mean or another that gives a vector a text, with precision', pooling)
     if (cut !== undefined && (!Number.isInteger(cut) || cut < 1)) throw expected('truncate_dim', 'a whole number of 1 or more', cut)
@@ -159,14 +159,8 @@ export class FeatureExtractionPipeline extends Pipeline<BertModel> {
     const { prompts, default_prompt_name } = this.sentence
     const name = prompt_name ?? (auto ? default_prompt_name : undefined)
     if (name === undefined || name === null) return ''
-    if (Object.hasOwn(prompts, name)) return prompts[name]!
-    const near = nearest(String(name), Object.keys(prompts))
-    throw expected(
-      'prompt_name',
-      `one of ${Object.keys(prompts).join(', ') || 'none: the model names no prompts'}`,
-      name,
-      near && `Did you mean ${near}?`,
-    )
+    const known = Object.keys(prompts)
+    return prompts[oneOf('prompt_name', name, known, `one of ${known.join(', ') || 'none: the model names no prompts'}`)]!
   }
 
   /** The vectors of a call side by side. */
@@ -187,7 +181,7 @@ export class FeatureExtractionPipeline extends Pipeline<BertModel> {
 }
 
 const precisionOf = ({ precision, quantize: whole = false }: FeatureExtractionOptions): EmbeddingPrecision =>
-  choose('precision', precision ?? (flagOf('quantize', whole) ? 'binary' : 'float32'), PRECISIONS)
+  oneOf('precision', precision ?? (flagOf('quantize', whole) ? 'binary' : 'float32'), PRECISIONS)
 
 function joined(parts: readonly Float32Array[]): Float32Array {
   if (parts.length === 1) return parts[0]!

@@ -1,5 +1,5 @@
 import { currentRuntime } from '../engine/engine.ts'
-import { BertletError, checkOptions, expected, nearest } from '../errors.ts'
+import { BertletError, checkOptions, expected, oneOf } from '../errors.ts'
 import { readConfig } from '../models/load.ts'
 import type { BertPreTrainedModel, ModelClass } from '../models/model.ts'
 import { LOAD_OPTIONS, type LoadOptions } from '../models/options.ts'
@@ -117,12 +117,9 @@ export async function pipeline<T extends Task | TaskAlias>(
 ): Promise<Pipelines[Resolved<T> & keyof Pipelines]> {
   checkOptions('pipeline', options, LOAD_OPTIONS)
   checkSourceOptions(options)
+  const known = [...Object.keys(TASKS), ...Object.keys(ALIASES)]
+  oneOf('pipeline', task, known, `a task, one of ${known.join(', ')}`)
   const name = Object.hasOwn(ALIASES, task) ? ALIASES[task as TaskAlias] : (task as Task)
-  if (!Object.hasOwn(TASKS, name)) {
-    const known = [...Object.keys(TASKS), ...Object.keys(ALIASES)]
-    const near = typeof task === 'string' ? nearest(task, known) : undefined
-    throw expected('pipeline', `a task, one of ${known.join(', ')}`, task, near && `Did you mean ${near}?`)
-  }
   const entry: TaskEntry = TASKS[name]
   const source = sourceFor(name, entry, model ?? undefined, options)
   const type = await entry.load()

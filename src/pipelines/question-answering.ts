@@ -1,7 +1,7 @@
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging -- instances are callable */
-import { expected, Words } from '../errors.ts'
+import { expected, flagOf, Words } from '../errors.ts'
 import { BertForQuestionAnswering, type QuestionAnsweringOutput } from '../models/bert-for.ts'
-import { countOf, flagOf, Pipeline, rowAt, rowsOf, type CallOptions, type Results } from './base.ts'
+import { countOf, Pipeline, rowAt, rowsOf, type CallOptions, type Results } from './base.ts'
 import type { Job } from './batches.ts'
 import { softmax } from './scores.ts'
 

@@ -1,7 +1,8 @@
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging -- instances are callable */
+import { oneOf } from '../errors.ts'
 import { BertForSequenceClassification, type LogitsOutput } from '../models/bert-for.ts'
 import type { BertConfig } from '../models/config.ts'
-import { choose, countOf, pairAt, Pipeline, rowAt, type CallOptions, type Results, type TextOrPair } from './base.ts'
+import { countOf, pairAt, Pipeline, rowAt, type CallOptions, type Results, type TextOrPair } from './base.ts'
 import type { Job } from './batches.ts'
 import { sigmoid, softmax, top } from './scores.ts'
 
@@ -48,7 +49,7 @@ export class TextClassificationPipeline extends Pipeline<BertForSequenceClassifi
       this.check(options, ['top_k', 'function_to_apply', 'max_length'])
       const { top_k = 1, function_to_apply: given, signal } = options
       const [count, length] = [countOf('top_k', top_k), this.limit(options.max_length)]
-      const scores = scorer(choose('function_to_apply', given ?? scoreFunction(this.model.config), FUNCTIONS))
+      const scores = scorer(oneOf('function_to_apply', given ?? scoreFunction(this.model.config), FUNCTIONS))
       return {
         job: (item: TextOrPair, place: string): Job => ({ rows: [this.row(pairAt(place, item), length)] }),
         compute: (batch) => this.model({ ...batch, signal }),

@@ -1,7 +1,7 @@
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging -- instances are callable */
-import { expected } from '../errors.ts'
+import { expected, flagOf, oneOf } from '../errors.ts'
 import { BertForSequenceClassification, type LogitsOutput } from '../models/bert-for.ts'
-import { choose, countOf, flagOf, Pipeline, rowAt, textAt, type CallOptions, type Results } from './base.ts'
+import { countOf, Pipeline, rowAt, textAt, type CallOptions, type Results } from './base.ts'
 import type { Job } from './batches.ts'
 import { sigmoid, top } from './scores.ts'
 
@@ -61,7 +61,7 @@ export class TextRankingPipeline extends Pipeline<BertForSequenceClassification>
       const texts = (documents as readonly string[]).map((text, i) => textAt(`documents[${i}]`, text))
       const [count, length] = [countOf('top_k', top_k), this.limit(options.max_length)]
       flagOf('return_documents', return_documents)
-      const name = choose('function_to_apply', options.function_to_apply ?? ownFunction(original), FUNCTIONS)
+      const name = oneOf('function_to_apply', options.function_to_apply ?? ownFunction(original), FUNCTIONS)
       return {
         job: (query: string, place: string): Job => ({
           rows: texts.map((text_pair) => this.row({ text: textAt(place, query), text_pair }, length)),

@@ -1,7 +1,7 @@
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging, @typescript-eslint/no-empty-object-type -- instances are callable */
-import { expected, nearest } from '../errors.ts'
+import { expected, oneOf } from '../errors.ts'
 import { BertForTokenClassification, type LogitsOutput } from '../models/bert-for.ts'
-import { choose, Pipeline, rowAt, rowsOf, textAt, type Call, type CallOptions, type Results } from './base.ts'
+import { Pipeline, rowAt, rowsOf, textAt, type Call, type CallOptions, type Results } from './base.ts'
 import type { Job } from './batches.ts'
 import {
   group,
@@ -64,7 +64,7 @@ export class TokenClassificationPipeline extends Pipeline<BertForTokenClassifica
   ): Results<(TokenEntity | Entity)[]> {
     return this.run(inputs, options, () => {
       this.check(options, ['aggregation_strategy', 'ignore_labels', 'stride', 'max_length'])
-      const strategy = choose('aggregation_strategy', options.aggregation_strategy ?? 'none', STRATEGIES)
+      const strategy = oneOf('aggregation_strategy', options.aggregation_strategy ?? 'none', STRATEGIES)
       const ignored = this.ignored(options.ignore_labels ?? ['O'])
       const max_length = this.limit(options.max_length)
       const room = max_length - 2
@@ -92,10 +92,7 @@ export class TokenClassificationPipeline extends Pipeline<BertForTokenClassifica
     if (!Array.isArray(labels)) throw expected('ignore_labels', 'an array of labels', labels)
     const own = Object.values(this.model.config.id2label)
     const known = ['O', ...own, ...own.map(tagOf)]
-    const unknown: unknown = labels.find((label) => !known.includes(label as string))
-    if (unknown === undefined) return labels as string[]
-    const near = typeof unknown === 'string' ? nearest(unknown, known) : undefined
-    throw expected('ignore_labels', `labels of the model, ${own.slice(0, 12).join(', ')}`, unknown, near && `Did you mean ${near}?`)
+    return labels.map((label) => oneOf('ignore_labels', label, known, `labels of the model, ${own.slice(0, 12).join(', ')}`))
   }
 
   private windows(text: string, max_length: number, stride: number): WindowsJob {

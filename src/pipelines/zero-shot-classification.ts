@@ -1,7 +1,7 @@
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging -- instances are callable */
-import { expected } from '../errors.ts'
+import { expected, flagOf } from '../errors.ts'
 import { BertForSequenceClassification, type LogitsOutput } from '../models/bert-for.ts'
-import { flagOf, Pipeline, rowAt, rowsOf, textAt, type CallOptions, type Results } from './base.ts'
+import { Pipeline, rowAt, rowsOf, textAt, type CallOptions, type Results } from './base.ts'
 import type { Job } from './batches.ts'
 import { softmax } from './scores.ts'
 

@@ -1,5 +1,5 @@
 // How a training goes, under the names and with the defaults of transformers' TrainingArguments.
-import { checkOptions, expected, nearest } from '../errors.ts'
+import { checkOptions, expected, oneOf } from '../errors.ts'
 import type { Folder } from '../weights/folder.ts'
 import { SCHEDULES, type SchedulerType } from './schedule.ts'
 
@@ -166,12 +166,7 @@ function check(args: TrainingArguments): void {
   }
   const whole = (name: Numeric, least = 1, most = 0x7fffffff): void =>
     number(name, `a whole number from ${least} to ${most}`, (x) => Number.isInteger(x) && x >= least && x <= most)
-  const choice = (name: keyof Settled, known: readonly unknown[]): void => {
-    const value: unknown = args[name]
-    if (known.includes(value)) return
-    const near = typeof value === 'string' ? nearest(value, known.map(String)) : undefined
-    throw expected(name, `one of ${known.join(', ')}`, value, near && `Did you mean ${near}?`)
-  }
+  const choice = (name: keyof Settled, known: readonly unknown[]): unknown => oneOf(name, args[name], known)
   for (const name of ['per_device_train_batch_size', 'per_device_eval_batch_size', 'gradient_accumulation_steps'] as const)
     whole(name, 1, MOST_EXAMPLES)
   if (args.max_tokens_per_batch !== undefined) whole('max_tokens_per_batch')

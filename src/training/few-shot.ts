@@ -1,6 +1,6 @@
 // A working classifier from a few labelled texts: their sentence embeddings, one pass of a frozen trunk, and a logistic head solved over them.
 import { currentRuntime } from '../engine/engine.ts'
-import { checkOptions, expected, show, Words } from '../errors.ts'
+import { checkOptions, expected, flagOf, show, Words } from '../errors.ts'
 import { BertForSequenceClassification } from '../models/bert-for.ts'
 import { BertModel } from '../models/bert-model.ts'
 import { LOAD_OPTIONS, type LoadOptions } from '../models/options.ts'
@@ -65,7 +65,7 @@ export async function fewShot(
   checkOptions('fewShot', options, [...OWN, ...load])
   const { model: given, pooling = 'mean', normalize = true, C = 1, contrastive = false, signal } = options
   if (pooling !== 'mean' && pooling !== 'cls') throw expected('pooling', 'mean or cls', pooling)
-  if (typeof normalize !== 'boolean') throw expected('normalize', 'true or false', normalize)
+  flagOf('normalize', normalize)
   if (!(C > 0 && C < Infinity)) throw expected('C', 'a number above 0', C)
   const { names, classes, warnings } = classesOf(texts, labels, options.id2label)
   const tuning = contrastive === false ? undefined : contrastiveDefaults(contrastive === true ? {} : contrastive)

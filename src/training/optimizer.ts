@@ -1,5 +1,5 @@
 import { AdamScalar, Op, SquaresRun } from '../../assembly/abi.ts'
-import { expected, nearest } from '../errors.ts'
+import { expected, oneOf } from '../errors.ts'
 import { gradientName } from '../graph/gradients.ts'
 import type { Graph } from '../graph/graph.ts'
 import { words, type Dims, type Tensor } from '../graph/tensor.ts'
@@ -28,10 +28,7 @@ export const ADAMW_OPTIONS: readonly (keyof AdamWOptions)[] = ['optim', 'betas',
 /** Checks the options and gives their defaults. */
 export function adamWDefaults(options: AdamWOptions = {}): AdamW {
   const { optim = 'adamw_torch', betas = [0.9, 0.999], weight_decay = 0.01, max_grad_norm = 0 } = options
-  if (!OPTIMIZERS.includes(optim)) {
-    const near = nearest(String(optim), OPTIMIZERS)
-    throw expected('optim', `one of ${OPTIMIZERS.join(', ')}`, optim, near && `Did you mean ${near}?`)
-  }
+  oneOf('optim', optim, OPTIMIZERS)
   const { eps = optim === 'adamw_bert' ? 1e-6 : 1e-8 } = options
   if (!Array.isArray(betas) || betas.length !== 2 || betas.some((beta) => !(beta >= 0 && beta < 1)))
     throw expected('betas', 'two numbers from 0 to below 1', betas)

@@ -1,4 +1,4 @@
-import { type BertletError, checkOptions, expected, Words } from '../errors.ts'
+import { type BertletError, checkOptions, expected, flagOf, Words } from '../errors.ts'
 import type { Tokenizer } from '../models/tokenizer.ts'
 import { checkDocumentOptions, documents, type DocumentOptions } from './documents.ts'
 import { maskTokens, predictions, type MaskingOptions, type MaskingVocabulary } from './masking.ts'
@@ -218,7 +218,7 @@ function check(options: PretrainingDataOptions) {
   const { next_sentence = 'paper', masking = 'static', do_whole_word_mask = false } = options
   if (next_sentence !== 'paper' && next_sentence !== 'google') throw expected('next_sentence', '"paper" or "google"', next_sentence)
   if (masking !== 'static' && masking !== 'dynamic') throw expected('masking', '"static" or "dynamic"', masking)
-  if (typeof do_whole_word_mask !== 'boolean') throw expected('do_whole_word_mask', 'true or false', do_whole_word_mask)
+  flagOf('do_whole_word_mask', do_whole_word_mask)
   const whole = (
     name: 'max_seq_length' | 'max_predictions_per_seq' | 'dupe_factor' | 'seed',
     fallback: number,

@@ -1,4 +1,4 @@
-import { expected, nearest } from '../errors.ts'
+import { oneOf } from '../errors.ts'
 
 export const SCHEDULES = ['linear', 'cosine', 'constant', 'constant_with_warmup'] as const
 export type SchedulerType = (typeof SCHEDULES)[number]
@@ -14,10 +14,7 @@ export interface Schedule {
 
 /** The learning rate of a step, counted from 0, as the get_*_schedule functions of Hugging Face transformers have it. */
 export function learningRateAt(step: number, { learning_rate, lr_scheduler_type, warmup_steps, total_steps }: Schedule): number {
-  if (!SCHEDULES.includes(lr_scheduler_type)) {
-    const near = nearest(String(lr_scheduler_type), SCHEDULES)
-    throw expected('lr_scheduler_type', `one of ${SCHEDULES.join(', ')}`, lr_scheduler_type, near && `Did you mean ${near}?`)
-  }
+  oneOf('lr_scheduler_type', lr_scheduler_type, SCHEDULES)
   if (lr_scheduler_type === 'constant') return learning_rate
   if (step < warmup_steps) return learning_rate * (step / Math.max(1, warmup_steps))
   const rest = Math.max(1, total_steps - warmup_steps)

@@ -2,7 +2,7 @@
 // a step at once: E [n * columns][H], the texts of an example one after the other.
 import { ElementLoss, Pair } from '../../assembly/abi.ts'
 import type { Inputs } from '../engine/engine.ts'
-import { checkOptions, expected, nearest, Words } from '../errors.ts'
+import { checkOptions, expected, flagOf, oneOf, Words } from '../errors.ts'
 import type { Graph } from '../graph/graph.ts'
 import { crossEntropy, elementLoss, spanCrossEntropy } from '../graph/losses.ts'
 import { add, gather, linear, normalize } from '../graph/ops.ts'
@@ -80,10 +80,7 @@ const DEFAULTS: Readonly<Record<SentenceLossName, Settings>> = {
 export function lossPlan(given: SentenceLossName | SentenceLoss): LossPlan {
   const { name, ...own } = typeof given === 'string' ? { name: given } : (given ?? {})
   const known = Object.keys(DEFAULTS)
-  if (!Object.hasOwn(DEFAULTS, name)) {
-    const near = typeof name === 'string' ? nearest(name, known) : undefined
-    throw expected('loss', `one of ${known.join(', ')}, or { name, ... }`, name ?? given, near && `Did you mean ${near}?`)
-  }
+  oneOf<unknown>('loss', name ?? given, known, `one of ${known.join(', ')}, or { name, ... }`)
   checkOptions(name, own, Object.keys(DEFAULTS[name]))
   const settings = { ...DEFAULTS[name], ...own }
   const key = [name, ...Object.values(settings)].join(' ')
@@ -106,8 +103,8 @@ const scaleOf = (examples: number, share = 1): Float32Array => Float32Array.of(s
 
 function ranking({ scale, similarity_fct, symmetric }: Required<MultipleNegativesRankingLoss>): Rest {
   positive('scale', scale)
-  if (!['cos_sim', 'dot_score'].includes(similarity_fct)) throw expected('similarity_fct', 'cos_sim or dot_score', similarity_fct)
-  if (typeof symmetric !== 'boolean') throw expected('symmetric', 'true or false', symmetric)
+  oneOf('similarity_fct', similarity_fct, ['cos_sim', 'dot_score'])
+  flagOf('symmetric', symmetric)
   const unit = similarity_fct === 'cos_sim'
   return {
     columns: [2, Infinity],
@@ -178,9 +175,7 @@ const METRICS = {
 
 function triplet({ distance_metric, triplet_margin }: Required<TripletLoss>): Rest {
   positive('triplet_margin', triplet_margin)
-  if (!Object.hasOwn(METRICS, distance_metric))
-    throw expected('distance_metric', `one of ${Object.keys(METRICS).join(', ')}`, distance_metric)
-  const [kind, sign] = METRICS[distance_metric]
+  const [kind, sign] = METRICS[oneOf('distance_metric', distance_metric, Object.keys(METRICS) as (keyof typeof METRICS)[])]
   const unit = distance_metric === 'cosine'
   return {
     columns: [3, 3],

@@ -1,7 +1,7 @@
 // The forward of sentence embeddings over all texts of a step, and the loss that couples them. Texts run in chunks; the loss is one small plan over their
 // embeddings, so its bits, and those of the gradients that it gives each text, do not depend on the cut (the way of GradCache, Gao and others 2021).
 import type { Program } from '../engine/engine.ts'
-import { expected, Words } from '../errors.ts'
+import { expected, flagOf, Words } from '../errors.ts'
 import { gradients } from '../graph/gradients.ts'
 import { Graph } from '../graph/graph.ts'
 import { fuse } from '../graph/fuse.ts'
@@ -52,7 +52,7 @@ export class SentencePass {
   ) {
     this.plan = lossPlan(loss)
     if (pooling !== 'mean' && pooling !== 'cls') throw expected('pooling', 'mean or cls', pooling)
-    if (typeof normalize !== 'boolean') throw expected('normalize', 'true or false', normalize)
+    flagOf('normalize', normalize)
     this.pooling = pooling
     this.normalize = normalize
     this.key = `${loaded.id}|sentences${nextId++}.`

@@ -1,4 +1,4 @@
-import { expected, nearest } from '../errors.ts'
+import { oneOf } from '../errors.ts'
 
 /**
  * Which parameters are trained, by Hugging Face's names without `bert.`, or one of three kinds: `all`; `head`, what stands on the encoder, with the pooler;
@@ -16,7 +16,5 @@ const KINDS = {
 
 export function trainableOf(trainable: Trainable = 'all'): (name: string) => boolean {
   if (typeof trainable === 'function') return trainable
-  if (Object.hasOwn(KINDS, trainable)) return KINDS[trainable]
-  const near = nearest(String(trainable), Object.keys(KINDS))
-  throw expected('trainable', "'all', 'head', 'bias' or a function of a name", trainable, near && `Did you mean ${near}?`)
+  return KINDS[oneOf('trainable', trainable, Object.keys(KINDS) as (keyof typeof KINDS)[], "'all', 'head', 'bias' or a function of a name")]
 }
