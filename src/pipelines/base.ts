@@ -71,12 +71,12 @@ export abstract class Pipeline<M extends BertPreTrainedModel = BertPreTrainedMod
     if (tell !== undefined && typeof tell !== 'function') throw expected('progress_callback', 'a function', tell)
   }
 
-  /** Most tokens of a row: what was asked for, or what the model takes. */
-  protected limit(max_length?: number | null, name = 'max_length'): number {
+  /** Most tokens of a row: what was asked for, or what the model takes; at least its special ones. */
+  protected limit(max_length?: number | null, name = 'max_length', least = 2): number {
     const most = this.model.config.max_position_embeddings
     const length = max_length ?? Math.min(most, this.tokenizer.model_max_length ?? most)
-    if (!Number.isInteger(length) || length < 2 || length > most) {
-      throw expected(name, `a whole number from 2 to ${most}, the model's limit`, length)
+    if (!Number.isInteger(length) || length < least || length > most) {
+      throw expected(name, `a whole number from ${least} to ${most}, the model's limit`, length)
     }
     return length
   }

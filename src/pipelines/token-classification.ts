@@ -66,7 +66,7 @@ export class TokenClassificationPipeline extends Pipeline<BertForTokenClassifica
       this.check(options, ['aggregation_strategy', 'ignore_labels', 'stride', 'max_length'])
       const strategy = oneOf('aggregation_strategy', options.aggregation_strategy ?? 'none', STRATEGIES)
       const ignored = this.ignored(options.ignore_labels ?? ['O'])
-      const max_length = this.limit(options.max_length)
+      const max_length = this.limit(options.max_length, 'max_length', 3)
       const room = max_length - 2
       const stride = options.stride ?? Math.min(128, room >> 1)
       if (!Number.isInteger(stride) || stride < 0 || stride >= room)

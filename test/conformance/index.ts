@@ -4,6 +4,7 @@ import { DATA } from './data.ts'
 import { FEW_SHOT } from './few-shot.ts'
 import { HEAD_BEHAVIOUR, HEADS_EQUAL_PYTORCH } from './heads.ts'
 import { LOSS_CASES } from './losses.ts'
+import { LONG_TEXTS } from './long-texts.ts'
 import { MODEL_CASES } from './models.ts'
 import { ODD_TEXTS } from './odd-texts.ts'
 import { PACKED } from './packed.ts'
@@ -59,5 +60,6 @@ export const CONFORMANCE: Readonly<Record<string, readonly ConformanceCase[]>> =
   sources: SOURCE_CASES,
   pipelines: PIPELINE_CASES,
   'what pipelines do': PIPELINE_BEHAVIOUR,
+  'long texts': LONG_TEXTS,
   'texts that no one meant to write': ODD_TEXTS,
 }

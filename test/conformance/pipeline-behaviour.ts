@@ -64,7 +64,7 @@ export function wellPlaced(text: string, { start, end }: Place): boolean {
   return start >= 0 && start <= end && end <= text.length && !parts(start) && !parts(end)
 }
 
-const LONG = 'Ada Lovelace lived in London, and wrote. '
+export const LONG = 'Ada Lovelace lived in London, and wrote. '
 
 /** Calls that must be refused, and how; the good call after each works. */
 const BAD: readonly [
@@ -102,6 +102,7 @@ const BAD: readonly [
         /ignore_labels: expected labels of the model, O, B-PER, .*got "B-PERS". Did you mean B-PER\?/,
       ],
       [['a', { stride: '2' }], /stride: expected a whole number from 0 to 61, got "2"/],
+      [['a', { max_length: 2 }], /max_length: expected a whole number from 3 to 64, the model's limit, got 2/],
       [['a', { stride: 62 }], /stride: expected a whole number from 0 to 61, got 62/],
     ],
   ],
@@ -112,9 +113,10 @@ const BAD: readonly [
     [
       [['no mask'], /fill-mask: expected a text with \[MASK\], got "no mask"/],
       [[''], /expected a text with \[MASK\], got ""/],
-      [[`${LONG.repeat(9)}[MASK]`], /a text with \[MASK\] in its first 64 tokens/],
+      [['[MASK]', { max_length: 2 }], /max_length: expected a whole number from 3 to 64/],
       [['[MASK]', { targets: [] }], /targets: expected at least one word/],
       [['[MASK]', { targets: [''] }], /targets\[0\]: expected a word/],
+      [['[MASK]', { targets: ['cat', '🦖'] }], /targets\[1\]: expected a word that the vocabulary has pieces for, got "🦖"/],
       [['[MASK]', { targets: [7] }], /targets\[0\]: expected a text, got 7/],
       [['[MASK]', { top_k: '3' }], /top_k: expected a whole number of 1 or more, or null for all, got "3"/],
       [[{ text: '[MASK]' }], /fill-mask: expected a text, got an object with text/],
@@ -316,44 +318,6 @@ export const PIPELINE_BEHAVIOUR: readonly ConformanceCase[] = [
         }
       })
     },
-  },
-  {
-    name: 'a long text is read by windows as a whole: no token is lost, none comes twice',
-    run: (files) =>
-      using(files, 'token-classification', 'ner', async (pipe) => {
-        const text = LONG.repeat(12)
-        const found = (await pipe(text, { ignore_labels: [] })) as (Place & { index: number })[]
-        same(
-          found.map(({ index }) => index),
-          found.map((_, i) => i + 1),
-          'indices',
-        )
-        same(found.map(({ start, end }) => text.slice(start, end)).join(''), text.replaceAll(' ', ''), 'the text')
-      }),
-  },
-  {
-    name: 'many questions on one context, pairs and streams of questions give what each alone gives',
-    run: (files) =>
-      using(files, 'question-answering', 'qa', async (pipe) => {
-        const questions = ['who?', 'where was the cat', 'what film?']
-        const alone = []
-        for (const question of questions) alone.push(await pipe(question, LONG.repeat(9)))
-        same(await pipe(questions, LONG.repeat(9)), alone, 'one context')
-        same(
-          await pipe(
-            questions,
-            questions.map(() => LONG.repeat(9)),
-          ),
-          alone,
-          'a context each',
-        )
-        const items = async function* (): AsyncGenerator<object> {
-          for (const question of questions) yield { question, context: LONG.repeat(9) }
-        }
-        const streamed: unknown[] = []
-        for await (const answer of pipe(items()) as unknown as AsyncIterable<unknown>) streamed.push(answer)
-        same(streamed, alone, 'a stream')
-      }),
   },
   {
     name: 'a task without a model, of another head, or unknown says what fits',
