@@ -38,6 +38,12 @@ export function oneOf<T>(subject: string, value: unknown, known: readonly T[], w
   throw expected(subject, wanted, value, near && `Did you mean ${near}?`, code)
 }
 
+/** `note` says what the limits are. */
+export function wholeOf(subject: string, value: unknown, least: number, most = Infinity, note = ''): number {
+  if (Number.isInteger(value) && (value as number) >= least && (value as number) <= most) return value as number
+  throw expected(subject, `a whole number ${most === Infinity ? `of ${least} or more` : `from ${least} to ${most}`}${note}`, value)
+}
+
 export function flagOf(subject: string, value: unknown): boolean {
   return oneOf(subject, value, [true, false], 'true or false')
 }
@@ -61,9 +67,9 @@ export function show(value: unknown): string {
 }
 
 /** Throws when `options` holds a key that is not known, naming the nearest known one. */
-export function checkOptions(subject: string, options: object | undefined | null, known: readonly string[]): void {
-  if (options === undefined || options === null) return
-  if (typeof options !== 'object') throw expected(subject, 'an object of options', options)
+export function checkOptions(subject: string, options: object | undefined, known: readonly string[]): void {
+  if (options === undefined) return
+  if (typeof options !== 'object' || options === null) throw expected(subject, 'an object of options', options)
   for (const key of Object.keys(options)) {
     if (known.includes(key)) continue
     const near = nearest(key, known)

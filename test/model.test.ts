@@ -65,7 +65,7 @@ describe('bad input leaves the model usable', () => {
     await expect(load({ threads: -1 })).rejects.toThrow(/threads: expected a whole number/)
     await expect(load({ dtype: 'f31' })).rejects.toThrow(/dtype: expected one of f32, fp32/)
     await expect(load({ attn_implementation: 'flash' })).rejects.toThrow(/one of sdpa, eager/)
-    await expect(load({ budget: 0 })).rejects.toThrow(/budget: expected a whole number of tokens/)
+    await expect(load({ budget: 0 })).rejects.toThrow(/budget: expected a whole number of 1 or more, in tokens/)
   })
 })
 

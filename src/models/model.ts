@@ -24,7 +24,7 @@ import { Tensor } from './tensor.ts'
 import { headVariant, inferenceGraph, type Variant } from './variant.ts'
 
 /** At one place: what is handed to a piece is written out where it is loaded. */
-const seldom = () => import('./seldom.ts')
+export const seldom = () => import('./seldom.ts')
 
 /** What a model was loaded as and runs as, and why. */
 export interface ModelInfo {

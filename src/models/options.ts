@@ -1,7 +1,7 @@
 // The options of models, with their checks and defaults.
 import type { Precision, WeightDtype } from '../engine/build.ts'
 import { defaultBudget } from '../engine/engine.ts'
-import { checkOptions, expected, flagOf, oneOf } from '../errors.ts'
+import { checkOptions, flagOf, oneOf, wholeOf } from '../errors.ts'
 import { BertConfig, type ProblemType } from './config.ts'
 import { checkSeed } from './initialize.ts'
 import { checkSourceOptions, SOURCE_OPTIONS, type ModelSource, type SourceOptions } from './source.ts'
@@ -87,7 +87,7 @@ export function checkRunOptions(options: RunOptions): CheckedOptions {
   if (dtype !== undefined) oneOf('dtype', dtype, Object.keys(DTYPES))
   oneOf('precision', precision, ['exact', 'fast'])
   oneOf('attn_implementation', attention, ['sdpa', 'eager'])
-  if (!Number.isInteger(budget) || budget < 1) throw expected('budget', 'a whole number of tokens, 1 or more', budget)
+  wholeOf('budget', budget, 1, Infinity, ', in tokens')
   flagOf('add_pooling_layer', options.add_pooling_layer ?? true)
   checkSeed(seed)
   return { budget, attention, precision, dtype: dtype && DTYPES[dtype] }

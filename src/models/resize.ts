@@ -1,4 +1,4 @@
-import { BertletError, expected } from '../errors.ts'
+import { BertletError, wholeOf } from '../errors.ts'
 import { BertConfig } from './config.ts'
 import { initialize } from './initialize.ts'
 import type { Loaded, PlacedSpec } from './load.ts'
@@ -6,9 +6,7 @@ import type { Loaded, PlacedSpec } from './load.ts'
 /** Cuts or adds words: every parameter whose first dimension is the vocabulary. Rows that stay keep their bits. */
 export async function resizeVocabulary(loaded: Loaded, vocab_size: number, seed: number): Promise<void> {
   const { engine, config, id } = loaded
-  if (!Number.isInteger(vocab_size) || vocab_size < 1 || vocab_size > 1 << 24) {
-    throw expected('resizeTokenEmbeddings', 'a number of words, from 1 to 16777216', vocab_size)
-  }
+  wholeOf('resizeTokenEmbeddings', vocab_size, 1, 1 << 24, ', a number of words')
   if (engine.shared || loaded.adapter !== undefined) {
     throw new BertletError(
       'invalid_argument',

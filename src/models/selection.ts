@@ -1,4 +1,4 @@
-import { expected, Words } from '../errors.ts'
+import { expected, wholeOf, Words } from '../errors.ts'
 import type { PackedBatch } from './batch.ts'
 
 /**
@@ -27,7 +27,7 @@ export function selectPositions(positions: readonly ArrayLike<number>[], batch: 
     for (let i = 0; i < list.length; i++) {
       const wanted = list[i]!
       const place = `${name}[${row}][${i}]`
-      if (!Number.isInteger(wanted) || wanted < 0 || wanted >= columns) throw expected(place, `a column from 0 to ${columns - 1}`, wanted)
+      wholeOf(place, wanted, 0, columns - 1, ', a column')
       const token = column.subarray(start, end).indexOf(wanted)
       if (token < 0) throw expected(place, 'a position that attention_mask keeps', wanted, 'Masked positions have no logits')
       tokens.push(start + token)

@@ -201,16 +201,7 @@ function inFolder(source: Source, { subfolder }: SourceOptions): Source {
 
 /** Checks the types of the options; unknown ones are found by whoever takes them. */
 export function checkSourceOptions(options: SourceOptions): void {
-  const {
-    revision,
-    subfolder,
-    token,
-    cache_dir: folder,
-    local_files_only: local,
-    fetch: fetching,
-    signal,
-    progress_callback: tell,
-  } = options
+  const { revision, subfolder, token, cache_dir: folder, local_files_only: local, fetch: fetching } = options
   if (revision !== undefined && (typeof revision !== 'string' || revision === ''))
     throw expected('revision', 'a branch, tag or commit', revision)
   if (subfolder !== undefined && subfolder !== '') {
@@ -226,6 +217,11 @@ export function checkSourceOptions(options: SourceOptions): void {
   flagOf('local_files_only', local ?? false)
   if (options.endpoint !== undefined) endpointOf(options)
   if (fetching !== undefined && typeof fetching !== 'function') throw expected('fetch', 'a function', fetching)
+  checkHooks(options)
+}
+
+/** What loading and calls have in common. */
+export function checkHooks({ signal, progress_callback: tell }: { signal?: AbortSignal; progress_callback?: unknown }): void {
   if (signal !== undefined && typeof (signal as Partial<AbortSignal> | null)?.throwIfAborted !== 'function')
     throw expected('signal', 'an AbortSignal', signal)
   if (tell !== undefined && typeof tell !== 'function') throw expected('progress_callback', 'a function', tell)

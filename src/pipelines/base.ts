@@ -1,6 +1,7 @@
 import { Callable } from '../callable.ts'
-import { checkOptions, expected } from '../errors.ts'
+import { checkOptions, expected, wholeOf } from '../errors.ts'
 import type { BertPreTrainedModel } from '../models/model.ts'
+import { checkHooks } from '../models/source.ts'
 import type { Tensor } from '../models/tensor.ts'
 import type { Tokenizer } from '../models/tokenizer.ts'
 import type { TokenizerOutput } from '../tokenizer/tokenizer.ts'
@@ -65,20 +66,13 @@ export abstract class Pipeline<M extends BertPreTrainedModel = BertPreTrainedMod
   /** Checks the names of a call's options, and those that all calls have. */
   protected check(options: CallOptions, known: readonly string[]): void {
     checkOptions(this.task, options, [...known, 'signal', 'progress_callback'])
-    const { signal, progress_callback: tell } = options
-    if (signal !== undefined && typeof (signal as Partial<AbortSignal> | null)?.throwIfAborted !== 'function')
-      throw expected('signal', 'an AbortSignal', signal)
-    if (tell !== undefined && typeof tell !== 'function') throw expected('progress_callback', 'a function', tell)
+    checkHooks(options)
   }
 
   /** Most tokens of a row: what was asked for, or what the model takes; at least its special ones. */
   protected limit(max_length?: number | null, name = 'max_length', least = 2): number {
     const most = this.model.config.max_position_embeddings
-    const length = max_length ?? Math.min(most, this.tokenizer.model_max_length ?? most)
-    if (!Number.isInteger(length) || length < least || length > most) {
-      throw expected(name, `a whole number from ${least} to ${most}, the model's limit`, length)
-    }
-    return length
+    return wholeOf(name, max_length ?? Math.min(most, this.tokenizer.model_max_length ?? most), least, most, ", the model's limit")
   }
 
   /** The row of a text or pair, the longer one cut to the limit first. */
@@ -125,7 +119,5 @@ export function pairAt(place: string, value: unknown, both = false): { text: str
 
 /** A number of results, or null for all. */
 export function countOf(name: string, value: unknown): number {
-  if (value === null) return Infinity
-  if (Number.isInteger(value) && (value as number) >= 1) return value as number
-  throw expected(name, 'a whole number of 1 or more, or null for all', value)
+  return value === null ? Infinity : wholeOf(name, value, 1, Infinity, ', or null for all')
 }

@@ -1,6 +1,7 @@
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging, @typescript-eslint/no-empty-object-type -- instances are callable */
 import { expected } from '../errors.ts'
 import { BertForMultipleChoice, type LogitsOutput } from '../models/bert-for.ts'
+import type { ChoiceInputs } from '../models/choices.ts'
 import { Pipeline, rowAt, textAt, type Call, type CallOptions, type Results } from './base.ts'
 import type { Job } from './batches.ts'
 import { argmax, softmax } from './scores.ts'
@@ -55,13 +56,10 @@ export class MultipleChoicePipeline extends Pipeline<BertForMultipleChoice> {
           return { choices: texts, rows: texts.map((text_pair) => this.row({ text: textAt(`${place}: text`, text), text_pair }, length)) }
         },
         // A choice is scored by itself: each as an example of one.
-        compute: ({ input_ids, token_type_ids, attention_mask }) =>
-          this.model({
-            input_ids: single(input_ids),
-            token_type_ids: single(token_type_ids),
-            attention_mask: single(attention_mask),
-            ...(options.signal && { signal: options.signal }),
-          }),
+        compute: (batch) => {
+          const inputs = Object.entries(batch).map(([name, matrix]) => [name, single(matrix)])
+          return this.model({ ...(Object.fromEntries(inputs) as ChoiceInputs), signal: options.signal })
+        },
         result: ({ choices }, { logits }: LogitsOutput, row) => {
           const scores = [...softmax(choices.map((_, i) => rowAt(logits, row + i)[0]!))]
           const choice = argmax(scores)

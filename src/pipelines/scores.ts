@@ -20,15 +20,27 @@ export function top(scores: ArrayLike<number>, count: number): number[] {
     return Array.from({ length: scores.length }, (_, i) => i)
       .sort(order)
       .slice(0, count)
-  const best: number[] = []
-  for (let i = 0; i < scores.length; i++) {
-    if (best.length === count && !(scores[i]! > scores[best.at(-1)!]!)) continue
-    let at = best.length
-    while (at > 0 && scores[i]! > scores[best[at - 1]!]!) at--
-    best.splice(at, 0, i)
-    if (best.length > count) best.pop()
+  const best = new Best<number>(count)
+  for (let i = 0; i < scores.length; i++) best.add(i, scores[i]!)
+  return best.items
+}
+
+/** The `count` items of the highest scores, highest first; the earlier of equal ones first. */
+export class Best<Item> {
+  readonly items: Item[] = []
+  private readonly scores: number[] = []
+
+  constructor(private readonly count: number) {}
+
+  add(item: Item, score: number): void {
+    const { items, scores, count } = this
+    if (scores.length === count && !(score > scores.at(-1)!)) return
+    let at = scores.length
+    while (at > 0 && score > scores[at - 1]!) at--
+    scores.splice(at, 0, score)
+    items.splice(at, 0, item)
+    scores.length = items.length = Math.min(items.length, count)
   }
-  return best
 }
 
 export function argmax(scores: ArrayLike<number>): number {

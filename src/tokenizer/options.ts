@@ -1,5 +1,5 @@
 // What a call of the tokenizer takes: the names and meanings of Hugging Face transformers.
-import { BertletError, checkOptions, expected } from '../errors.ts'
+import { BertletError, checkOptions, expected, wholeOf } from '../errors.ts'
 import type { Side } from './load.ts'
 import type { TruncationOptions, TruncationStrategy } from './windows.ts'
 
@@ -121,9 +121,7 @@ export function oneOf(name: string, value: unknown, allowed: readonly unknown[])
 }
 
 function whole(name: string, value: unknown, least: number): number | undefined {
-  if (value === undefined || value === null) return undefined
-  if (!Number.isInteger(value) || (value as number) < least) throw expected(name, `a whole number of ${least} or more`, value)
-  return value as number
+  return value === undefined || value === null ? undefined : wholeOf(name, value, least)
 }
 
 /** The texts of a call, each as one text or as its words. */

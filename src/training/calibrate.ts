@@ -8,7 +8,7 @@ import { chunks, packBatch, roundUp, type BatchInputs } from '../models/batch.ts
 import { bert } from '../models/bert.ts'
 import { chunkInputs } from '../models/collect.ts'
 import type { Loaded } from '../models/load.ts'
-import type { BertPreTrainedModel } from '../models/model.ts'
+import { seldom, type BertPreTrainedModel } from '../models/model.ts'
 import { SMOOTHING } from '../models/parameters.ts'
 import { memoryFolder } from '../weights/folder.ts'
 import type { Source } from '../weights/source.ts'
@@ -53,7 +53,7 @@ export async function calibrate(
     )
   const largest = await activations(loaded, batches, { signal, onBatch })
   const folder = memoryFolder(loaded.name)
-  const { saveModel } = await import('../models/seldom.ts')
+  const { saveModel } = await seldom()
   await saveModel(loaded, loaded.head.architecture, folder.sink('smoothed'), factors(loaded, largest))
   return folder.source('smoothed')
 }

@@ -1,5 +1,5 @@
 // What may be hooked into a training, as transformers' TrainerCallback.
-import { BertletError, expected } from '../errors.ts'
+import { BertletError, expected, wholeOf } from '../errors.ts'
 import type { JsonObject } from '../json.ts'
 import type { BertPreTrainedModel } from '../models/model.ts'
 import type { TrainingArguments } from './arguments.ts'
@@ -105,11 +105,9 @@ export class EarlyStoppingCallback implements TrainerCallback {
   private counter = 0
 
   constructor({ early_stopping_patience = 1, early_stopping_threshold = 0 }: EarlyStoppingOptions = {}) {
-    if (!Number.isInteger(early_stopping_patience) || early_stopping_patience < 1)
-      throw expected('early_stopping_patience', 'a whole number of 1 or more', early_stopping_patience)
     if (!Number.isFinite(early_stopping_threshold) || early_stopping_threshold < 0)
       throw expected('early_stopping_threshold', 'a number of 0 or more', early_stopping_threshold)
-    this.patience = early_stopping_patience
+    this.patience = wholeOf('early_stopping_patience', early_stopping_patience, 1)
     this.threshold = early_stopping_threshold
   }
 

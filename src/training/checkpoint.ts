@@ -1,7 +1,7 @@
 // Checkpoints of a training: whole or not there. A folder is written under another name, synced and renamed; what a killed run left half is cleared away.
 import { BertletError, expected, show, Words } from '../errors.ts'
 import { isObject, parseObject, type JsonObject } from '../json.ts'
-import type { BertPreTrainedModel } from '../models/model.ts'
+import { seldom, type BertPreTrainedModel } from '../models/model.ts'
 import type { WithFiles } from '../models/save.ts'
 import { StoreSink } from '../models/store-sink.ts'
 import type { Folder } from '../weights/folder.ts'
@@ -170,7 +170,7 @@ export class Checkpoints {
     const { engine, specs, adapter } = loaded
     const { store } = engine
     await engine.exclusively(async () => {
-      if (adapter) return (await import('../models/seldom.ts')).readAdapter(this.folder.source(name), loaded, adapter)
+      if (adapter) return (await seldom()).readAdapter(this.folder.source(name), loaded, adapter)
       const sink = new StoreSink(engine, () => new Map(specs.map((spec) => [spec.name, store.get(spec.held)])))
       try {
         await loadTensors(this.folder.source(name), specs, sink)

@@ -3,6 +3,7 @@ import { currentRuntime } from '../engine/engine.ts'
 import { checkOptions, expected, flagOf, show, Words } from '../errors.ts'
 import { BertForSequenceClassification } from '../models/bert-for.ts'
 import { BertModel } from '../models/bert-model.ts'
+import { seldom } from '../models/model.ts'
 import { LOAD_OPTIONS, type LoadOptions } from '../models/options.ts'
 import type { Target } from '../models/save.ts'
 import type { ModelSource } from '../models/source.ts'
@@ -93,12 +94,12 @@ export async function fewShot(
       warnings,
       accuracy: accuracyOf(data, width, classes, weight, bias),
       async saveHead(to) {
-        const { openSink } = await import('../models/seldom.ts')
+        const { openSink } = await seldom()
         const sink = openSink(to)
         for (const [name, bytes] of Object.entries(files)) await sink.write(name, [bytes])
       },
       async saveAdapter(to) {
-        const { saveAsAdapter } = await import('../models/seldom.ts')
+        const { saveAsAdapter } = await seldom()
         await saveAsAdapter(model.loaded, tuning ? ['embeddings', 'encoder', 'classifier'] : ['classifier'], name, to)
       },
     }

@@ -10,7 +10,7 @@ import { Dropout, dropoutInputs } from '../models/dropout.ts'
 import { Loaded, weightless } from '../models/load.ts'
 import { lossKey, type LossTerm } from '../models/labels.ts'
 import { lossInputs, lossScales, lossGraph } from '../models/losses.ts'
-import type { BertPreTrainedModel, ModelClass } from '../models/model.ts'
+import { seldom, type BertPreTrainedModel, type ModelClass } from '../models/model.ts'
 import { LABEL_OPTIONS, withLabels, type LabelOptions, type RunOptions } from '../models/options.ts'
 import { residentLayout } from '../models/parameters.ts'
 import { toHuggingFace } from '../weights/names.ts'
@@ -432,7 +432,7 @@ function unloaded({ type, config, ...options }: UnloadedModel): Loaded {
 }
 
 async function unloadedAdapter({ adapter, ...base }: UnloadedAdapter): Promise<Loaded> {
-  const { adaptWeightless } = await import('../models/seldom.ts')
+  const { adaptWeightless } = await seldom()
   const labels = Object.fromEntries(Object.entries(base).filter(([name]) => (LABEL_OPTIONS as readonly string[]).includes(name)))
   return adaptWeightless(unloaded(base), adapter, labels)
 }

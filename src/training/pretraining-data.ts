@@ -1,4 +1,4 @@
-import { type BertletError, checkOptions, expected, flagOf, Words } from '../errors.ts'
+import { type BertletError, checkOptions, expected, flagOf, wholeOf, Words } from '../errors.ts'
 import type { Tokenizer } from '../models/tokenizer.ts'
 import { checkDocumentOptions, documents, type DocumentOptions } from './documents.ts'
 import { maskTokens, predictions, type MaskingOptions, type MaskingVocabulary } from './masking.ts'
@@ -97,8 +97,7 @@ export class PretrainingData {
 
   /** An instance as an epoch sees it. */
   async get(index: number, epoch = 0): Promise<PretrainingInstance> {
-    if (!Number.isInteger(index) || index < 0 || index >= this.length)
-      throw expected('index', `a whole number from 0 to ${this.length - 1}`, index)
+    wholeOf('index', index, 0, this.length - 1)
     const { vocabulary, settings } = this
     const [a, b, label] = await this.pairs.get(index)
     const input_ids = [vocabulary.cls, ...a!, vocabulary.sep, ...b!, vocabulary.sep]
@@ -225,9 +224,7 @@ function check(options: PretrainingDataOptions) {
     least: number,
     most = 0x7fffffff,
   ): number => {
-    const value = options[name] ?? fallback
-    if (Number.isInteger(value) && value >= least && value <= most) return value
-    throw expected(name, `a whole number from ${least} to ${most}`, value)
+    return wholeOf(name, options[name] ?? fallback, least, most)
   }
   const share = (name: 'masked_lm_prob' | 'short_seq_prob', fallback: number): number => {
     const value = options[name] ?? fallback

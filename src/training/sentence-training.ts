@@ -1,4 +1,4 @@
-import { expected, Words } from '../errors.ts'
+import { expected, wholeOf, Words } from '../errors.ts'
 import type { Graph } from '../graph/graph.ts'
 import { SEQUENCES, type Tensor } from '../graph/tensor.ts'
 import { chunks, packBatch } from '../models/batch.ts'
@@ -89,8 +89,7 @@ export class SentenceTraining extends HeadTraining {
     const { config, budget } = this.loaded
     const { columns, labels } = this.sentences.plan
     const length = sequence_length ?? Math.min(budget, config.max_position_embeddings)
-    for (const [name, value] of Object.entries({ batch_size, sequence_length: length, texts: texts ?? columns[0] }))
-      if (!Number.isInteger(value) || value < 1) throw expected(name, 'a whole number of 1 or more', value)
+    for (const [name, value] of Object.entries({ batch_size, sequence_length: length, texts: texts ?? columns[0] })) wholeOf(name, value, 1)
     const row = new Array<number>(length).fill(0)
     const input_ids = Array.from({ length: batch_size }, () => new Array<number[]>(texts ?? columns[0]).fill(row))
     return { input_ids, ...(labels && { labels: Array.from(input_ids, (_, i) => i) }) }

@@ -1,4 +1,4 @@
-import { checkOptions, expected } from '../errors.ts'
+import { checkOptions, wholeOf } from '../errors.ts'
 import type { Loaded } from '../models/load.ts'
 import { problemType } from '../models/losses.ts'
 import type { TrainingInputs } from './prepared.ts'
@@ -20,10 +20,7 @@ const SHAPE: readonly (keyof BatchShape)[] = ['batch_size', 'sequence_length', '
 /** Inputs of a shape with labels of the head's kind; their values do not matter. */
 export function inputsOfShape({ head, config, budget }: Loaded, shape: BatchShape): TrainingInputs {
   checkOptions('the shape of a batch', shape, SHAPE)
-  const whole = (name: keyof BatchShape, value: number): number => {
-    if (!Number.isInteger(value) || value < 1) throw expected(name, 'a whole number of 1 or more', value)
-    return value
-  }
+  const whole = (name: keyof BatchShape, value: number): number => wholeOf(name, value, 1)
   const length = whole('sequence_length', shape.sequence_length ?? Math.min(budget, config.max_position_embeddings))
   const choices = head.architecture === 'BertForMultipleChoice' ? whole('num_choices', shape.num_choices ?? 2) : 1
   const rows = whole('batch_size', shape.batch_size ?? Math.max(1, Math.floor(budget / (length * choices))))

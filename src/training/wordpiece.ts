@@ -1,4 +1,4 @@
-import { checkOptions, expected, Words } from '../errors.ts'
+import { checkOptions, expected, wholeOf, Words } from '../errors.ts'
 import { Tokenizer } from '../models/tokenizer.ts'
 import { fromTokens } from '../tokenizer/token-list.ts'
 import { parseTokenizer } from '../tokenizer/load.ts'
@@ -132,11 +132,8 @@ async function grow(
 function check(options: WordPieceTrainerOptions): VocabularyOptions {
   checkOptions('trainWordPiece', options, OPTIONS)
   const { special_tokens = SPECIAL, initial_alphabet = [], wordpieces_prefix = '##' } = options
-  const whole = (name: 'vocab_size' | 'min_frequency' | 'limit_alphabet' | 'model_max_length', fallback: number, least: number): number => {
-    const value = options[name] ?? fallback
-    if (Number.isInteger(value) && value >= least && value < MOST) return value
-    throw expected(name, `a whole number from ${least} to ${MOST - 1}`, value)
-  }
+  const whole = (name: 'vocab_size' | 'min_frequency' | 'limit_alphabet' | 'model_max_length', fallback: number, least: number): number =>
+    wholeOf(name, options[name] ?? fallback, least, MOST - 1)
   for (const [name, list] of Object.entries({ special_tokens, initial_alphabet }))
     if (!Array.isArray(list) || !list.every((token) => typeof token === 'string' && token !== ''))
       throw expected(name, 'an array of texts', list)

@@ -276,7 +276,7 @@ export const MODEL_CASES: readonly ConformanceCase[] = [
           /logits_positions\[0\]\[0\].*attention_mask keeps, got 1/,
           'masked',
         )
-        await rejects(() => call({ ...masked, logits_positions: [[2]] }), /a column from 0 to 1, got 2/, 'a column')
+        await rejects(() => call({ ...masked, logits_positions: [[2]] }), /a whole number from 0 to 1, a column, got 2/, 'a column')
         await rejects(() => call({ ...masked, logits_positions: [[]] }), /at least one position/, 'none')
         await rejects(() => call({ ...masked, logits_positions: [[0], [0]] }), /each of the 1 rows/, 'rows')
         same((await model({ inputs_embeds: embeds })).logits.dims, [2, 3, 120], 'dims')
