@@ -1,5 +1,5 @@
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging -- instances are callable */
-import { expected, flagOf, oneOf } from '../errors.ts'
+import { expected, flagOf, oneOf, wholeOf } from '../errors.ts'
 import { BertModel } from '../models/bert-model.ts'
 import { Tensor } from '../models/tensor.ts'
 import type { Tokenizer } from '../models/tokenizer.ts'
@@ -119,7 +119,7 @@ export class FeatureExtractionPipeline extends Pipeline<BertModel> {
     const pooling = oneOf('pooling', options.pooling ?? 'none', Object.keys(POOLINGS) as Pooling[])
     if (precisionOf(options) !== 'float32' && pooling === 'none')
       throw expected('pooling', 'mean or another that gives a vector a text, with precision', pooling)
-    if (cut !== undefined && (!Number.isInteger(cut) || cut < 1)) throw expected('truncate_dim', 'a whole number of 1 or more', cut)
+    if (cut !== undefined) wholeOf('truncate_dim', cut, 1)
     const auto = pooling === 'auto'
     const most = auto && sentence.max_seq_length ? Math.min(sentence.max_seq_length, this.model.config.max_position_embeddings) : undefined
     const max_length = this.limit(options.max_length ?? most)
@@ -176,7 +176,9 @@ export class FeatureExtractionPipeline extends Pipeline<BertModel> {
     const { ranges, calibration_embeddings: sample } = options
     if (alone && ranges === undefined && sample === undefined && /^u?int8$/.test(precision))
       throw expected('ranges', '[min, max] for a stream, or calibration_embeddings', ranges)
-    return quantize(tensor, precision, checkRanges(ranges ?? rangesOf(sample ?? tensor), width))
+    const calibration = sample ?? tensor
+    if (calibration.dims?.at(-1) !== width) throw expected('calibration_embeddings', `a Tensor of ${width} columns`, sample)
+    return quantize(tensor, precision, checkRanges(ranges ?? rangesOf(calibration), width))
   }
 }
 

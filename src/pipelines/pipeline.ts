@@ -1,5 +1,5 @@
 import { currentRuntime } from '../engine/engine.ts'
-import { BertletError, checkOptions, expected, oneOf } from '../errors.ts'
+import { type BertletError, checkOptions, type ErrorCode, expected, oneOf, Words } from '../errors.ts'
 import { readConfig } from '../models/load.ts'
 import type { BertPreTrainedModel, ModelClass } from '../models/model.ts'
 import { LOAD_OPTIONS, type LoadOptions } from '../models/options.ts'
@@ -29,6 +29,8 @@ interface PipelineClass {
 interface TaskEntry {
   /** The classes in `architectures` that have what it takes; every one where none is named. */
   readonly fits?: readonly string[]
+  /** Which checkpoints those are, and the command that makes one. */
+  readonly trained?: readonly [what: string, command: string]
   load(): Promise<PipelineClass>
 }
 
@@ -37,39 +39,47 @@ const embeddings = () => import('./embeddings.ts')
 const classes = () => import('./classes.ts')
 const words = () => import('./words.ts')
 
-/** Tasks and the pipelines that do them. */
+/** Tasks and the pipelines that do them; what to name for one, and which command trains it. */
 const TASKS = {
   'feature-extraction': { load: async () => (await embeddings()).FeatureExtractionPipeline },
   'text-classification': {
     fits: ['BertForSequenceClassification'],
+    trained: ['a classifier', 'finetune'],
     load: async () => (await classes()).TextClassificationPipeline,
   },
   'token-classification': {
     fits: ['BertForTokenClassification'],
+    trained: ['a tagger of words', 'finetune token-classification'],
     load: async () => (await words()).TokenClassificationPipeline,
   },
   'fill-mask': {
     fits: ['BertForMaskedLM', 'BertForPreTraining'],
+    trained: ['a masked language model', 'pretrain'],
     load: async () => (await words()).FillMaskPipeline,
   },
   'question-answering': {
     fits: ['BertForQuestionAnswering'],
+    trained: ['a reader, as of SQuAD', 'finetune question-answering'],
     load: async () => (await words()).QuestionAnsweringPipeline,
   },
   'zero-shot-classification': {
     fits: ['BertForSequenceClassification'],
+    trained: ['a classifier of language inference, as of MNLI', 'finetune mnli'],
     load: async () => (await classes()).ZeroShotClassificationPipeline,
   },
   'text-ranking': {
     fits: ['BertForSequenceClassification'],
+    trained: ['a cross-encoder, a classifier of one label', 'finetune'],
     load: async () => (await classes()).TextRankingPipeline,
   },
   'next-sentence-prediction': {
     fits: ['BertForNextSentencePrediction', 'BertForPreTraining'],
+    trained: ['a pre-trained model with its head', 'pretrain'],
     load: async () => (await classes()).NextSentencePredictionPipeline,
   },
   'multiple-choice': {
     fits: ['BertForMultipleChoice'],
+    trained: ['a model of choices', 'finetune multiple-choice'],
     load: async () => (await classes()).MultipleChoicePipeline,
   },
   'sentence-similarity': { load: async () => (await embeddings()).SentenceSimilarityPipeline },
@@ -129,21 +139,27 @@ export async function pipeline<T extends Task | TaskAlias>(
   return made as never
 }
 
-function sourceFor(task: string, { fits }: TaskEntry, model: ModelSource | undefined, options: LoadOptions): Source {
-  if (model !== undefined || fits === undefined) return openSource(model ?? currentRuntime().defaultSource(), options)
-  throw new BertletError('not_found', `pipeline: expected a model for ${task}, got none, and this task has no default`, help(fits))
+function sourceFor(task: string, entry: TaskEntry, model: ModelSource | undefined, options: LoadOptions): Source {
+  if (model !== undefined || entry.fits === undefined) return openSource(model ?? currentRuntime().defaultSource(), options)
+  throw misfit(task, entry, new Words('none'), 'not_found')
 }
 
-const help = (fits: readonly string[]): string =>
-  `Name a checkpoint of ${fits.join(' or ')}: a folder, npm package, address or hub id; ` +
-  `to train one, see Trainer of bertlet/training${fits[0] === 'BertForSequenceClassification' ? ', or run npx bertlet finetune' : ''}`
+const misfit = (task: string, { fits, trained }: TaskEntry, got: unknown, code?: ErrorCode): BertletError =>
+  expected(
+    `pipeline: ${task}`,
+    `${trained![0]} (${fits!.join(' or ')})`,
+    got,
+    `Name its folder, npm package, address or hub id; npx bertlet ${trained![1]} trains one`,
+    code,
+  )
 
 /** A checkpoint of another head is refused before its weights are read. */
-async function checkFits(task: string, { fits }: TaskEntry, source: Source, options: LoadOptions): Promise<void> {
+async function checkFits(task: string, entry: TaskEntry, source: Source, options: LoadOptions): Promise<void> {
+  const { fits } = entry
   if (fits === undefined || options.initialize_missing || options.adapter !== undefined) return
   const { architectures } = await readConfig(source, options.signal)
   if (architectures.length === 0 || architectures.some((name) => fits.includes(name))) return
-  throw expected(`pipeline: ${task}`, `a checkpoint of ${fits.join(' or ')}`, architectures[0], help(fits))
+  throw misfit(task, entry, architectures[0])
 }
 
 async function make(type: PipelineClass, source: Source, options: LoadOptions): Promise<Pipeline> {

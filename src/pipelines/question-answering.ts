@@ -1,9 +1,9 @@
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging -- instances are callable */
-import { expected, flagOf, Words } from '../errors.ts'
+import { expected, flagOf, wholeOf, Words } from '../errors.ts'
 import { BertForQuestionAnswering, type QuestionAnsweringOutput } from '../models/bert-for.ts'
 import { countOf, Pipeline, rowAt, rowsOf, type CallOptions, type Results } from './base.ts'
 import type { Job } from './batches.ts'
-import { softmax } from './scores.ts'
+import { Best, softmax } from './scores.ts'
 
 export interface QuestionAnsweringOptions extends CallOptions {
   /** How many answers, the best first; 1 by default. */
@@ -72,10 +72,10 @@ export class QuestionAnsweringPipeline extends Pipeline<BertForQuestionAnswering
   _call(
     questions: string | readonly string[] | AsyncIterable<Question>,
     contexts?: string | readonly string[] | QuestionAnsweringOptions,
-    more?: QuestionAnsweringOptions,
+    more: QuestionAnsweringOptions = {},
   ): Results<Answer | Answer[]> {
     const apart = typeof contexts === 'string' || Array.isArray(contexts)
-    const options = (apart ? more : (contexts as QuestionAnsweringOptions)) ?? {}
+    const options = apart ? more : ((contexts as QuestionAnsweringOptions | undefined) ?? {})
     const items = apart ? paired(questions as string | readonly string[], contexts as string | readonly string[]) : questions
     return this.run(items as Question | readonly Question[] | AsyncIterable<Question>, options, () => {
       const settings = this.settings(options)
@@ -91,13 +91,11 @@ export class QuestionAnsweringPipeline extends Pipeline<BertForQuestionAnswering
     this.check(options, ['top_k', 'max_answer_len', 'max_seq_len', 'doc_stride', 'handle_impossible_answer', 'align_to_words'])
     const max_seq_len = this.limit(options.max_seq_len ?? Math.min(this.limit(), 384), 'max_seq_len')
     const { doc_stride = Math.min(max_seq_len >> 1, 128), max_answer_len = 15, top_k = 1 } = options
-    if (!Number.isInteger(doc_stride) || doc_stride < 0 || doc_stride > max_seq_len)
-      throw expected('doc_stride', `a whole number from 0 to max_seq_len, ${max_seq_len}`, doc_stride)
     return {
       top_k: countOf('top_k', top_k),
       max_answer_len: countOf('max_answer_len', max_answer_len),
       max_seq_len,
-      doc_stride,
+      doc_stride: wholeOf('doc_stride', doc_stride, 0, max_seq_len, ', max_seq_len'),
       impossible: flagOf('handle_impossible_answer', options.handle_impossible_answer ?? false),
       align: flagOf('align_to_words', options.align_to_words ?? true),
     }
@@ -129,7 +127,9 @@ export class QuestionAnsweringPipeline extends Pipeline<BertForQuestionAnswering
       return_offsets_mapping: true,
       return_word_ids: true,
     })
-    return { rows: rowsOf(encoded), context: context!, offsets: encoded.offset_mapping!, words: encoded.word_ids! }
+    const rows = rowsOf(encoded)
+    if (rows[0]!.ids.length === asked + 3) throw expected(`${place}: context`, 'a text with words', context)
+    return { rows, context: context!, offsets: encoded.offset_mapping!, words: encoded.word_ids! }
   }
 }
 
@@ -185,19 +185,15 @@ function answers(
 
 /** The likeliest spans of open places, of at most max_answer_len tokens. */
 function spans(starts: Float64Array, ends: Float64Array, open: readonly boolean[], { max_answer_len }: Settings, count: number): Span[] {
-  const best: Span[] = []
+  const best = new Best<Span>(count)
   for (let first = 0; first < starts.length; first++) {
     if (!open[first]) continue
     for (let last = first; last < Math.min(starts.length, first + max_answer_len); last++) {
       const score = starts[first]! * ends[last]!
-      if (!open[last] || (best.length === count && !(score > best.at(-1)!.score))) continue
-      let at = best.length
-      while (at > 0 && score > best[at - 1]!.score) at--
-      best.splice(at, 0, { score, first, last })
-      if (best.length > count) best.pop()
+      if (open[last]) best.add({ score, first, last }, score)
     }
   }
-  return best
+  return best.items
 }
 
 /** From the first token of the first one's word to the last token of the last one's, within the window. */

@@ -1,5 +1,5 @@
 // What sentence-transformers keeps beside a checkpoint: how the model was trained to be used.
-import { BertletError, expected } from '../errors.ts'
+import { BertletError, expected, oneOf } from '../errors.ts'
 import { parseObject, type JsonObject } from '../json.ts'
 import { readHeader } from '../weights/safetensors.ts'
 import type { ReadOptions, Source } from '../weights/source.ts'
@@ -17,6 +17,8 @@ export interface SentenceSettings {
   readonly normalize: boolean
   readonly prompts: Readonly<Record<string, string>>
   readonly default_prompt_name: string | undefined
+  /** How vectors are compared. */
+  readonly similarity_fn_name: unknown
 }
 
 const PLAIN: SentenceSettings = {
@@ -28,6 +30,7 @@ const PLAIN: SentenceSettings = {
   normalize: false,
   prompts: {},
   default_prompt_name: undefined,
+  similarity_fn_name: 'cosine',
 }
 
 /** Without modules.json: the mean over the plain model. */
@@ -45,6 +48,7 @@ export async function readSentenceSettings(source: Source, options: ReadOptions)
     do_lower_case: bert.do_lower_case === true,
     prompts: (config.prompts ?? {}) as Readonly<Record<string, string>>,
     default_prompt_name: (config.default_prompt_name ?? undefined) as string | undefined,
+    similarity_fn_name: config.similarity_fn_name ?? 'cosine',
   }
   // The file is a list.
   const { modules } = parseObject(`{"modules":${list}}`, 'modules.json')
@@ -63,22 +67,12 @@ export async function readSentenceSettings(source: Source, options: ReadOptions)
   return settings
 }
 
-const OLD: Readonly<Record<Mode, string>> = {
-  cls: 'cls_token',
-  max: 'max_tokens',
-  mean: 'mean_tokens',
-  mean_sqrt_len_tokens: 'mean_sqrt_len_tokens',
-  weightedmean: 'weightedmean_tokens',
-  lasttoken: 'lasttoken',
-}
-
-/** New files name the modes, old ones have a flag for each. */
+/** New files name the modes, old ones have a flag for each, such as pooling_mode_cls_token or pooling_mode_mean_tokens. */
 function poolingOf({ pooling_mode, include_prompt, ...flags }: JsonObject): Pick<SentenceSettings, 'modes' | 'include_prompt'> {
-  const named = pooling_mode === undefined ? MODES.filter((mode) => flags[`pooling_mode_${OLD[mode]}`] === true) : [pooling_mode].flat()
-  for (const mode of named) {
-    if (!MODES.includes(mode as Mode)) throw expected('pooling_mode', `one of ${MODES.join(', ')}`, mode, undefined, 'invalid_file')
-  }
-  return { modes: named.length === 0 ? ['mean'] : (named as Mode[]), include_prompt: include_prompt !== false }
+  const flagged = (mode: Mode): boolean => ['', '_token', '_tokens'].some((end) => flags[`pooling_mode_${mode}${end}`] === true)
+  const named = pooling_mode === undefined ? MODES.filter(flagged) : [pooling_mode].flat()
+  const modes = named.map((mode) => oneOf('pooling_mode', mode, MODES, undefined, 'invalid_file'))
+  return { modes: modes.length === 0 ? ['mean'] : modes, include_prompt: include_prompt !== false }
 }
 
 const ACTIVATIONS: Readonly<Record<string, (x: number) => number>> = { Tanh: tanh, Identity: (x) => x, ReLU: (x) => Math.max(0, x) }

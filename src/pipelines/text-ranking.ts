@@ -66,9 +66,9 @@ export class TextRankingPipeline extends Pipeline<BertForSequenceClassification>
         job: (query: string, place: string): Job => ({
           rows: texts.map((text_pair) => this.row({ text: textAt(place, query), text_pair }, length)),
         }),
-        compute: (batch) => this.model({ ...batch, signal }),
-        result: (_, { logits }: LogitsOutput, row) => {
-          const raw = texts.map((_text, i) => rowAt(logits, row + i)[0]!)
+        compute: async (batch) => (texts.length === 0 ? undefined : this.model({ ...batch, signal })),
+        result: (_, output: LogitsOutput | undefined, row) => {
+          const raw = texts.map((_text, i) => rowAt(output!.logits, row + i)[0]!)
           const scores = name === 'sigmoid' ? raw.map(sigmoid) : raw
           // By the raw ones: a sigmoid of large ones is 1 for all.
           return top(raw, count).map((i) => ({ corpus_id: i, score: scores[i]!, ...(return_documents && { text: texts[i]! }) }))

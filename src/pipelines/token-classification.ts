@@ -1,5 +1,5 @@
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging, @typescript-eslint/no-empty-object-type -- instances are callable */
-import { expected, oneOf } from '../errors.ts'
+import { expected, oneOf, wholeOf } from '../errors.ts'
 import { BertForTokenClassification, type LogitsOutput } from '../models/bert-for.ts'
 import { Pipeline, rowAt, rowsOf, textAt, type Call, type CallOptions, type Results } from './base.ts'
 import type { Job } from './batches.ts'
@@ -42,7 +42,6 @@ export interface TokenClassificationPipeline extends Call<string, TokenClassific
 interface WindowsJob extends Job {
   readonly text: string
   readonly offsets: readonly (readonly [number, number])[][]
-  readonly special: readonly (readonly number[])[]
   /** Per window its first token's place in the text's tokens. */
   readonly starts: readonly number[]
 }
@@ -68,9 +67,7 @@ export class TokenClassificationPipeline extends Pipeline<BertForTokenClassifica
       const ignored = this.ignored(options.ignore_labels ?? ['O'])
       const max_length = this.limit(options.max_length, 'max_length', 3)
       const room = max_length - 2
-      const stride = options.stride ?? Math.min(128, room >> 1)
-      if (!Number.isInteger(stride) || stride < 0 || stride >= room)
-        throw expected('stride', `a whole number from 0 to ${room - 1}`, stride)
+      const stride = wholeOf('stride', options.stride ?? Math.min(128, room >> 1), 0, room - 1)
       const apart = options.stride !== undefined && strategy !== 'none'
       return {
         job: (text: string, place: string): WindowsJob => this.windows(textAt(place, text), max_length, stride),
@@ -103,7 +100,6 @@ export class TokenClassificationPipeline extends Pipeline<BertForTokenClassifica
       stride,
       return_overflowing_tokens: true,
       return_offsets_mapping: true,
-      return_special_tokens_mask: true,
     })
     const rows = rowsOf(encoded)
     const step = max_length - 2 - stride
@@ -111,18 +107,18 @@ export class TokenClassificationPipeline extends Pipeline<BertForTokenClassifica
       text,
       rows,
       offsets: encoded.offset_mapping!,
-      special: encoded.special_tokens_mask!,
       starts: rows.map((_, i) => i * step),
     }
   }
 
-  private pieces({ text, rows, offsets, special, starts }: WindowsJob, window: number, logits: Float32Array): Piece[] {
+  private pieces({ text, rows, offsets, starts }: WindowsJob, window: number, logits: Float32Array): Piece[] {
     const { tokenizer } = this
     const labels = this.model.config.num_labels
     const { ids } = rows[window]!
     const words = tokenizer.convert_ids_to_tokens(ids)
-    return ids.flatMap((id, i) => {
-      if (special[window]![i] === 1) return []
+    // Between [CLS] and [SEP].
+    return ids.slice(1, -1).map((id, before) => {
+      const i = before + 1
       const [start, end] = offsets[window]![i]!
       const source = text.slice(start, end)
       const unknown = id === tokenizer.unk_token_id

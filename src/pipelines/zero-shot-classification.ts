@@ -1,5 +1,5 @@
 /* eslint-disable @typescript-eslint/no-unsafe-declaration-merging -- instances are callable */
-import { expected, flagOf } from '../errors.ts'
+import { expected, flagOf, Words } from '../errors.ts'
 import { BertForSequenceClassification, type LogitsOutput } from '../models/bert-for.ts'
 import { Pipeline, rowAt, rowsOf, textAt, type CallOptions, type Results } from './base.ts'
 import type { Job } from './batches.ts'
@@ -96,9 +96,17 @@ function labelsOf(candidates: CandidateLabels): string[] {
   return labels.map((label, i) => textAt(`labels[${i}]`, label))
 }
 
-/** The numbers of entailment and contradiction: the first label that begins so, or else the last; the first label, or the last if that is taken. */
+/** The numbers of entailment and contradiction: the first label that begins so; the first label, or the last if that is taken. */
 function entailment({ label2id, num_labels }: { label2id: Readonly<Record<string, number>>; num_labels: number }): [number, number] {
-  const name = Object.keys(label2id).find((label) => label.toLowerCase().startsWith('entail'))
-  const entails = name === undefined ? num_labels - 1 : label2id[name]!
+  const names = Object.keys(label2id)
+  const name = names.find((label) => label.toLowerCase().startsWith('entail'))
+  if (name === undefined)
+    throw expected(
+      'zero-shot-classification',
+      'a model trained on NLI, with a label entailment',
+      new Words(names.slice(0, 12).join(', ')),
+      'If it is one, name its labels by id2label of pipeline()',
+    )
+  const entails = label2id[name]!
   return [entails, entails === 0 ? num_labels - 1 : 0]
 }

@@ -17,6 +17,7 @@ import { TOKENIZER_CASES } from './tokenizer.ts'
 import { SOURCE_CASES } from './sources.ts'
 import { ADAPTED_CASES, ADAPTED_HASH, ADAPTED_INT8_HASH, TRAINED_CASES, TRAINED_HASH, trainedHash } from './trained.ts'
 import { TRAINING_MEMORY } from './training-memory.ts'
+import { VECTORS } from './vectors.ts'
 
 // Models are tiny here, and yet every thread that is asked for runs.
 Object.assign(COSTS, { wake: 0, meeting: 0 })
@@ -61,5 +62,6 @@ export const CONFORMANCE: Readonly<Record<string, readonly ConformanceCase[]>> =
   pipelines: PIPELINE_CASES,
   'what pipelines do': PIPELINE_BEHAVIOUR,
   'long texts': LONG_TEXTS,
+  'vectors of texts': VECTORS,
   'texts that no one meant to write': ODD_TEXTS,
 }

@@ -1,13 +1,11 @@
 // What pipelines do beside their numbers: streams, progress, aborts, places in the text, and bad input.
-import { Tensor, type Source } from '../../src/index.ts'
-import { quantize, type Ranges } from '../../src/pipelines/vectors.ts'
+import type { Source } from '../../src/index.ts'
 import { random } from '../support/random.ts'
-import { writeSafetensors } from '../support/safetensors.ts'
-import { check, close, rejects, same, type ConformanceCase, type Files } from './case.ts'
+import { check, rejects, same, type ConformanceCase, type Files } from './case.ts'
 import { HERE } from './heads.ts'
 import { open, readGolden, tinySource, type AnyPipeline } from './pipelines.ts'
 
-async function tiny(files: Files, head: string, more: Record<string, string | Uint8Array> = {}): Promise<Source> {
+export async function tiny(files: Files, head: string, more: Record<string, string | Uint8Array> = {}): Promise<Source> {
   const { heads } = await readGolden(files)
   return tinySource(files, head, heads[head]!, more)
 }
@@ -46,7 +44,7 @@ const PARTS = [
 ]
 
 /** Seeded texts of everything that makes places go wrong. */
-function texts(count: number, seed: number): string[] {
+export function texts(count: number, seed: number): string[] {
   const next = random(seed)
   const pick = (): string => PARTS[Math.floor(next() * PARTS.length)]!
   return Array.from({ length: count }, () => Array.from({ length: 1 + Math.floor(next() * 60) }, pick).join(''))
@@ -129,6 +127,15 @@ const BAD: readonly [
     [
       [['', 'a'], /question-answering: question: expected a text that is not empty/],
       [['a', ''], /context: expected a text that is not empty/],
+      [['a', ' \n '], /question-answering: context: expected a text with words, got " \\n "/],
+      [['a', '\u0000'], /context: expected a text with words/],
+      [
+        [
+          ['a', 'b'],
+          ['c', '\u00a0'],
+        ],
+        /question-answering\[1\]: context: expected a text with words/,
+      ],
       [[LONG.repeat(9), 'Ada'], /question: expected less than \d+ tokens, got \d+ tokens, which leave 0 of max_seq_len, 64/],
       [['a', LONG.repeat(9), { doc_stride: 60 }], /Shorten it, or pass a smaller doc_stride/],
       [[['a', 'b'], ['c']], /2 contexts, as many as questions/],
@@ -201,6 +208,11 @@ const BAD: readonly [
       [['a', { prompt: 3 }], /prompt: expected a text, got 3/],
       [[['a', 3]], /feature-extraction\[1\]: expected a text, got 3/],
       [['a', { prompt_name: 'query' }], /prompt_name: expected one of none: the model names no prompts/],
+      [
+        ['a', { pooling: 'mean', precision: 'int8', calibration_embeddings: 'x' }],
+        /calibration_embeddings: expected a Tensor of 32 columns, got "x"/,
+      ],
+      [['a', { pooling: 'mean', precision: 'int8', calibration_embeddings: [[1, 2]] }], /calibration_embeddings: expected a Tensor of 32/],
       [['a', { pooling: 'mean', precision: 'int8', ranges: [[1], [2]] }], /ranges: expected \[min, max\] of 32 numbers each/],
     ],
   ],
@@ -209,12 +221,29 @@ const BAD: readonly [
     'ner',
     ['a', ['b']],
     [
-      [[3, ['b']], /sentence-similarity: expected a text to compare with, got 3/],
+      [[3, ['b']], /sentence-similarity\[0\]: expected a text, got 3/],
       [['a', 'b'], /sentences: expected an array of texts, got "b"/],
       [['a', ['b', 3]], /expected a text, got 3/],
+      [['a', ['b'], { precision: 'int8' }], /sentence-similarity: unknown option "precision"/],
+      [['a', ['b'], { pooling: 'none' }], /pooling: expected one that gives a vector a text, got "none"/],
     ],
   ],
 ]
+
+const isOptions = (part: unknown): boolean => JSON.stringify(part) === JSON.stringify({ pooling: 'mean' })
+const REFUSED = /expected an object of options, got (null|3)/
+
+/** Tasks that have no model of their own: what to name, and what trains it. */
+const NO_DEFAULT: Readonly<Record<string, RegExp>> = {
+  'text-classification': /got none.*npx bertlet finetune trains one/,
+  'token-classification': /BertForTokenClassification.*npx bertlet finetune token-classification trains/,
+  'fill-mask': /a masked language model.*BertForMaskedLM or BertForPreTraining.*npx bertlet pretrain trains/,
+  'question-answering': /SQuAD.*npx bertlet finetune question-answering trains/,
+  'zero-shot-classification': /language inference, as of MNLI.*npx bertlet finetune mnli trains/,
+  'text-ranking': /of one label.*npx bertlet finetune trains/,
+  'next-sentence-prediction': /BertForNextSentencePrediction.*npx bertlet pretrain trains/,
+  'multiple-choice': /BertForMultipleChoice.*npx bertlet finetune multiple-choice trains/,
+}
 
 export const PIPELINE_BEHAVIOUR: readonly ConformanceCase[] = [
   ...BAD.map(([task, head, good, bad]): ConformanceCase => ({
@@ -226,6 +255,8 @@ export const PIPELINE_BEHAVIOUR: readonly ConformanceCase[] = [
           await rejects(() => pipe(...args), message, JSON.stringify(args).slice(0, 80))
           same(JSON.stringify(await pipe(...good)), want, 'the next call')
         }
+        const inputs = good.filter((part, i) => i === 0 || !isOptions(part))
+        for (const options of [null, 3]) await rejects(() => pipe(...inputs, options), REFUSED, `options ${options}`)
       }),
   })),
   {
@@ -319,21 +350,22 @@ export const PIPELINE_BEHAVIOUR: readonly ConformanceCase[] = [
       })
     },
   },
+  ...Object.entries(NO_DEFAULT).map(([task, message]): ConformanceCase => ({
+    name: `${task} without a model says which one to name, and what trains it`,
+    run: async () => {
+      for (const model of [undefined, null]) await rejects(() => open(task, model), message, String(model))
+    },
+  })),
   {
-    name: 'a task without a model, of another head, or unknown says what fits',
+    name: 'a task of another head, or unknown, says what fits',
     run: async (files) => {
-      await rejects(
-        () => open('ner', undefined),
-        /expected a model for token-classification, got none.*BertForTokenClassification.*Trainer/,
-        'no model',
-      )
-      await rejects(() => open('sentiment-analysis', null), /BertForSequenceClassification.*bertlet finetune/, 'no classifier')
       const ner = await tiny(files, 'ner')
       await rejects(
         () => open('question-answering', ner, HERE),
-        /expected a checkpoint of BertForQuestionAnswering, got "BertForTokenClassification"/,
+        /expected a reader, as of SQuAD \(BertForQuestionAnswering\), got "BertForTokenClassification".*finetune question-answering/,
         'a head',
       )
+      await rejects(() => open('ner', ner, null as never), /pipeline: expected an object of options, got null/, 'options')
       await rejects(() => open('fill-masks', ner, HERE), /Did you mean fill-mask\?/, 'a task')
       await using(files, 'text-classification', 'sentiment', async () => undefined)
       await rejects(
@@ -341,113 +373,15 @@ export const PIPELINE_BEHAVIOUR: readonly ConformanceCase[] = [
         /a model of one label, got 3.*text-classification/,
         'a classifier of three',
       )
-    },
-  },
-  {
-    name: "sentence-transformers' files: poolings side by side, length, prompts, and length 1",
-    run: async (files) => {
-      const json = JSON.stringify
-      const modules = ['Transformer', 'Pooling', 'Normalize'].map((type, idx) => ({
-        idx,
-        name: `${idx}`,
-        path: idx === 0 ? '' : `${idx}_${type}`,
-        type: `sentence_transformers.models.${type}`,
-      }))
-      const source = await tiny(files, 'ner', {
-        'modules.json': json(modules),
-        'sentence_bert_config.json': json({ max_seq_length: 12 }),
-        'config_sentence_transformers.json': json({ prompts: { query: 'what: ', no: '' }, default_prompt_name: 'query' }),
-        '1_Pooling/config.json': json({ pooling_mode_cls_token: true, pooling_mode_mean_tokens: true, pooling_mode_max_tokens: false }),
-      })
-      const embed = await open('feature-extraction', source, HERE)
-      const vector = async (text: string, options: object): Promise<Tensor> => (await embed(text, options)) as Tensor
-      const parts: number[] = []
-      for (const pooling of ['cls', 'mean']) parts.push(...(await vector('what: Ada lived in london', { pooling, max_length: 12 })).data)
-      const norm = Math.sqrt(parts.reduce((sum, x) => sum + x * x, 0))
-      const want = parts.map((x) => x / norm)
-      const auto = await vector('Ada lived in london', { pooling: 'auto' })
-      same(auto.dims, [1, 64], 'dims')
-      close(auto.data, want, 1e-6, 'the model as trained')
-      close((await vector('Ada lived in london', { pooling: 'auto', prompt_name: 'query' })).data, want, 1e-6, 'the prompt by name')
-      check(
-        (await vector('Ada lived in london', { pooling: 'auto', prompt: '' })).data.some((x, i) => Math.abs(x - want[i]!) > 1e-3),
-        'expected a prompt to count',
+      await rejects(
+        async () => using(files, 'zero-shot-classification', 'sentiment', (pipe) => pipe('a', ['b'])),
+        /a model trained on NLI, with a label entailment, got negative, neutral, positive.*id2label/,
+        'a classifier of sentiment',
       )
-      await rejects(() => embed('a', { prompt_name: 'qery' }), /one of query, no, got "qery". Did you mean query/, 'a prompt')
-      await embed.dispose()
-    },
-  },
-  {
-    name: 'layers behind the pooling are read and applied; a module that is not known is refused by name',
-    run: async (files) => {
-      const weight = Array.from({ length: 3 * 32 }, (_, i) => ((i * 7) % 11) / 11 - 0.5)
-      const modules = (last: string): string => {
-        const types = ['models.Transformer', 'models.Pooling', last]
-        return JSON.stringify(types.map((type, idx) => ({ idx, name: `${idx}`, path: `${idx}`, type: `sentence_transformers.${type}` })))
-      }
-      const more = {
-        '1/config.json': JSON.stringify({ pooling_mode: 'mean' }),
-        '2/config.json': JSON.stringify({ in_features: 32, out_features: 3, activation_function: 'torch.nn.modules.activation.Tanh' }),
-        '2/model.safetensors': writeSafetensors([
-          ['linear.weight', [3, 32], weight],
-          ['linear.bias', [3], [0.5, -0.5, 0]],
-        ]),
-      }
-      const embed = await open('feature-extraction', await tiny(files, 'ner', { ...more, 'modules.json': modules('models.Dense') }), HERE)
-      const mean = [...((await embed('Ada', { pooling: 'mean' })) as Tensor).data]
-      const want = [0.5, -0.5, 0].map((bias, n) => Math.tanh(mean.reduce((sum, x, k) => sum + x * weight[n * 32 + k]!, bias)))
-      const { data, dims } = (await embed('Ada', { pooling: 'auto' })) as Tensor
-      same(dims, [1, 3], 'dims')
-      close(data, want, 1e-5, 'tanh of the layer')
-      await embed.dispose()
-      const other = await tiny(files, 'ner', { ...more, 'modules.json': modules('models.LSTM') })
-      await rejects(() => open('feature-extraction', other, HERE), /a module of type LSTM/, 'a module')
-    },
-  },
-  {
-    name: 'vectors of a stream are those of the texts alone, in whole numbers too, by ranges of other vectors',
-    run: (files) =>
-      using(files, 'feature-extraction', 'ner', async (pipe) => {
-        const list = texts(12, 5)
-        const source = async function* (): AsyncGenerator<string> {
-          yield* list
-        }
-        const sample = (await pipe(list, { pooling: 'max' })) as Tensor
-        for (const options of [
-          {},
-          { pooling: 'mean', normalize: true },
-          { pooling: 'max', precision: 'int8', calibration_embeddings: sample },
-        ]) {
-          let i = 0
-          for await (const { dims, data } of pipe(source(), options) as unknown as AsyncIterable<Tensor>) {
-            const alone = (await pipe(list[i++]!, options)) as Tensor
-            same([dims, [...data]], [alone.dims, [...alone.data]], `text ${i} ${JSON.stringify(Object.keys(options))}`)
-          }
-          same(i, list.length, 'vectors')
-        }
-        const whole = (await pipe(list, { pooling: 'max', precision: 'int8', calibration_embeddings: sample })) as Tensor
-        same([Math.min(...whole.data), whole.dims], [-128, [12, 32]], 'the least number of each dimension, and dims')
-        await rejects(
-          async () => {
-            for await (const _ of pipe(source(), { pooling: 'mean', precision: 'int8' }) as unknown as AsyncIterable<Tensor>);
-          },
-          /ranges: expected \[min, max\] for a stream/,
-          'a stream without ranges',
-        )
-      }),
-  },
-  {
-    name: 'vectors in eight bits and in one, by the rules of sentence-transformers',
-    run: async () => {
-      const vectors = new Tensor(Float32Array.of(-1, 0, 2, 0.5, 1, -0.25, 3, 0, 0.1, -2, 0, 1, 5, -5, 0.5, 1, 2, 2), [2, 9])
-      const ranges: Ranges = [new Float32Array(9).fill(-1), new Float32Array(9).fill(1.55)]
-      // numpy: step 0.01; below and above the range ends.
-      same([...quantize(vectors, 'uint8', ranges).data].slice(0, 4), [0, 100, 255, 150], 'uint8')
-      same([...quantize(vectors, 'int8', ranges).data].slice(0, 4), [-128, -28, 127, 22], 'int8')
-      // numpy.packbits([[0,0,1,1,1,0,1,0,1],[0,0,1,1,0,1,1,1,1]], axis=1)
-      same([...quantize(vectors, 'ubinary', ranges).data], [58, 128, 55, 128], 'ubinary')
-      same([...quantize(vectors, 'binary', ranges).data], [-70, 0, -73, 0], 'binary')
-      same(quantize(vectors, 'binary', ranges).type, 'int8', 'type')
+      await using(files, 'text-ranking', 'single', async (pipe) => {
+        same(await pipe('a', []), [], 'no documents')
+        same(await pipe(['a', 'b'], []), [[], []], 'no documents for each of two')
+      })
     },
   },
 ]

@@ -262,4 +262,13 @@ export const DEPARTURES: readonly Departure[] = [
     theirs: (value) => expect(value).toHaveLength(1),
     refused: /unknown option "topk". Did you mean "top_k"/,
   },
+  {
+    ...{
+      name: 'a classifier without a label that begins with entail, for zero-shot',
+      ...zeroShot([ADA, ['cat', 'dog']]),
+      model: 'sentiment',
+    },
+    theirs: (value) => expect((value as Labels).labels).toHaveLength(2),
+    refused: /a model trained on NLI, with a label entailment, got negative, neutral, positive/,
+  },
 ]
