@@ -62,6 +62,14 @@ export function wellPlaced(text: string, { start, end }: Place): boolean {
   return start >= 0 && start <= end && end <= text.length && !parts(start) && !parts(end)
 }
 
+/** What the tokenizer keeps of a text or of pieces: without accents, control characters, white space and case. */
+const squeezed = (text: string): string =>
+  text
+    .replaceAll('##', '')
+    .normalize('NFD')
+    .replace(/[\p{Mn}\p{C}\s]/gu, '')
+    .toLowerCase()
+
 export const LONG = 'Ada Lovelace lived in London, and wrote. '
 
 /** Calls that must be refused, and how; the good call after each works. */
@@ -328,13 +336,21 @@ export const PIPELINE_BEHAVIOUR: readonly ConformanceCase[] = [
       const list = texts(120, 11)
       await using(files, 'token-classification', 'ner', async (pipe) => {
         for (const aggregation_strategy of ['none', 'simple', 'first', 'average', 'max']) {
-          const found = (await pipe(list, { aggregation_strategy, ignore_labels: [] })) as Place[][]
+          const found = (await pipe(list, { aggregation_strategy, ignore_labels: [] })) as (Place & { readonly word: string })[][]
           found.forEach((places, i) => {
             for (const [k, place] of places.entries()) {
               check(wellPlaced(list[i]!, place), `${JSON.stringify(list[i])}: ${JSON.stringify(place)} parts a character`)
               check(place.end > place.start, `${JSON.stringify(place)} is empty`)
-              check(k === 0 || place.start >= places[k - 1]!.start, 'expected places in order')
+              const before = list[i]!.slice(places[k - 1]?.end ?? 0, place.start)
+              check(place.start >= (places[k - 1]?.end ?? 0), 'expected places in order, apart')
+              same(squeezed(before), '', `${JSON.stringify(list[i])}: what no place has`)
+              same(
+                squeezed(place.word),
+                squeezed(list[i]!.slice(place.start, place.end)),
+                `${JSON.stringify(list[i])}: the word at ${place.start}`,
+              )
             }
+            same(squeezed(list[i]!.slice(places.at(-1)?.end ?? 0)), '', `${JSON.stringify(list[i])}: the rest`)
           })
         }
       })
