@@ -135,12 +135,10 @@ export class QuestionAnsweringPipeline extends Pipeline<BertForQuestionAnswering
 
 function paired(questions: string | readonly string[], contexts: string | readonly string[]): Question | readonly Question[] {
   if (!Array.isArray(questions)) return { question: questions as string, context: contexts as string }
-  if (Array.isArray(contexts) && contexts.length !== questions.length)
+  const each = Array.isArray(contexts) ? (contexts as readonly string[]) : questions.map(() => contexts as string)
+  if (each.length !== questions.length)
     throw expected('question-answering', `${questions.length} contexts, as many as questions, or one for all`, contexts)
-  return (questions as readonly string[]).map((question, i) => ({
-    question,
-    context: Array.isArray(contexts) ? (contexts[i] as string) : (contexts as string),
-  }))
+  return (questions as readonly string[]).map((question, i) => ({ question, context: each[i]! }))
 }
 
 interface Span {

@@ -42,8 +42,8 @@ export interface TokenClassificationPipeline extends Call<string, TokenClassific
 interface WindowsJob extends Job {
   readonly text: string
   readonly offsets: readonly (readonly [number, number])[][]
-  /** Per window its first token's place in the text's tokens. */
-  readonly starts: readonly number[]
+  /** Tokens from the start of a window to that of the next. */
+  readonly step: number
 }
 
 /**
@@ -101,17 +101,10 @@ export class TokenClassificationPipeline extends Pipeline<BertForTokenClassifica
       return_overflowing_tokens: true,
       return_offsets_mapping: true,
     })
-    const rows = rowsOf(encoded)
-    const step = max_length - 2 - stride
-    return {
-      text,
-      rows,
-      offsets: encoded.offset_mapping!,
-      starts: rows.map((_, i) => i * step),
-    }
+    return { text, rows: rowsOf(encoded), offsets: encoded.offset_mapping!, step: max_length - 2 - stride }
   }
 
-  private pieces({ text, rows, offsets, starts }: WindowsJob, window: number, logits: Float32Array): Piece[] {
+  private pieces({ text, rows, offsets, step }: WindowsJob, window: number, logits: Float32Array): Piece[] {
     const { tokenizer } = this
     const labels = this.model.config.num_labels
     const { ids } = rows[window]!
@@ -124,7 +117,7 @@ export class TokenClassificationPipeline extends Pipeline<BertForTokenClassifica
       const unknown = id === tokenizer.unk_token_id
       return {
         scores: softmax(logits.subarray(i * labels, (i + 1) * labels)),
-        index: starts[window]! + i,
+        index: window * step + i,
         word: unknown ? source : words[i]!,
         start,
         end,
