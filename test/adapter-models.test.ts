@@ -480,7 +480,7 @@ describe('what does not fit is refused, and the base stays as it was', () => {
       /expected a file adapter_config\.json, found none/,
     )
     await expect(base.withAdapter({ 'adapter_config.json': files['adapter_config.json']! })).rejects.toThrow(
-      /expected a weights file adapter_model\.safetensors, found none/,
+      /expected a file adapter_model\.safetensors, found none/,
     )
     await expect(
       base.withAdapter({ 'adapter_config.json': files['adapter_config.json']!, 'adapter_model.bin': new Uint8Array(9) }),

@@ -1,5 +1,5 @@
 import { Plan as Layout, Slot, Sync } from '../../assembly/abi.ts'
-import { BertletError } from '../errors.ts'
+import { BertletError, wholeOf } from '../errors.ts'
 import type { Graph } from '../graph/graph.ts'
 import { lower, type Plan } from '../graph/plan.ts'
 import { words, type Dims } from '../graph/tensor.ts'
@@ -51,13 +51,7 @@ export function resolveThreads(threads: number | undefined): { threads: number; 
     if (platform.workers !== true) return { threads: 0, why: platform.workers }
     return { threads: Math.min(platform.parallelism(), 16), why: 'as many as the machine runs at once' }
   }
-  if (!Number.isInteger(threads) || threads < 0 || threads > 64) {
-    throw new BertletError(
-      'invalid_argument',
-      `threads: expected a whole number from 0 to 64, got ${String(threads)}`,
-      '0 computes on the calling thread; leave it out for one per core',
-    )
-  }
+  wholeOf('threads', threads, 0, 64, ', 0 for the calling thread')
   if (threads > 0 && platform.workers !== true) return { threads: 0, why: platform.workers }
   return { threads, why: 'as asked' }
 }

@@ -1,6 +1,7 @@
 // Files of an adapter, in PEFT's layout and names, both ways.
-import { BertletError, expected, Words } from '../errors.ts'
+import { expected, Words } from '../errors.ts'
 import { isObject, parseObject } from '../json.ts'
+import { absent, pickled } from '../weights/checkpoint.ts'
 import { loadTensors } from '../weights/load.ts'
 import { toHuggingFace } from '../weights/names.ts'
 import { writeSafetensors, type TensorToWrite } from '../weights/write-safetensors.ts'
@@ -20,6 +21,7 @@ import { StoreSink } from './store-sink.ts'
 const CONFIG = 'adapter_config.json'
 const WEIGHTS = 'adapter_model.safetensors'
 const PYTHON = 'adapter_model.bin'
+const GIVE = `Give the folder of an adapter of Hugging Face PEFT: ${CONFIG} and ${WEIGHTS}`
 /** What PEFT puts before the names of a model's modules. */
 const BEFORE = 'base_model.model.'
 
@@ -34,12 +36,7 @@ export async function readPlan(
   const { head, trunk, config: plain } = base
   const file = `${source.name}: ${CONFIG}`
   const text = await source.text(CONFIG, { signal })
-  if (text === undefined)
-    throw new BertletError(
-      'not_found',
-      `${source.name}: expected a file ${CONFIG}, found none`,
-      `Give the folder of an adapter of Hugging Face PEFT: ${CONFIG} and ${WEIGHTS}`,
-    )
+  if (text === undefined) throw absent(source, CONFIG, GIVE)
   const config = checkLoraConfig(parseObject(text, file), head, file)
   const specs = [...trunkParameters(plain, trunk), ...headParameters(head, plain)]
   // One that brings a head says what it means.
@@ -65,17 +62,9 @@ export async function checkWeights(source: Source, signal: AbortSignal | undefin
     await reader?.close()
     if (reader === undefined) continue
     if (file === WEIGHTS) return
-    throw new BertletError(
-      'unsupported',
-      `${source.name}: expected ${WEIGHTS}, found only ${file}, which holds Python objects`,
-      `Convert it once: python -c "from peft import AutoPeftModel; AutoPeftModel.from_pretrained('FOLDER').save_pretrained('FOLDER')"`,
-    )
+    throw pickled(source, WEIGHTS, file, 'from peft import AutoPeftModel')
   }
-  throw new BertletError(
-    'not_found',
-    `${source.name}: expected a weights file ${WEIGHTS}, found none`,
-    `Give the folder of an adapter of Hugging Face PEFT: ${CONFIG} and ${WEIGHTS}`,
-  )
+  throw absent(source, WEIGHTS, GIVE)
 }
 
 /** Streams an adapter's file into its weights: everything is checked before any of them is touched. */

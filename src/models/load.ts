@@ -4,6 +4,7 @@ import type { Block, Weight } from '../engine/store.ts'
 import { BertletError, checkOptions, expected, Words } from '../errors.ts'
 import { SPAN, type Layout } from '../graph/tensor.ts'
 import type { JsonObject } from '../json.ts'
+import { absent, GIVE_CHECKPOINT } from '../weights/checkpoint.ts'
 import { loadTensors } from '../weights/load.ts'
 import type { Source } from '../weights/source.ts'
 import type { Adapter } from './adapters.ts'
@@ -280,11 +281,7 @@ const INTEGERS: Partial<Record<Layout, 'I8' | 'I4'>> = { panel8: 'I8', panel4: '
 export async function readConfig(source: Source, signal?: AbortSignal): Promise<BertConfig> {
   const text = await source.text('config.json', { signal })
   if (text !== undefined) return BertConfig.parse(text)
-  throw new BertletError(
-    'not_found',
-    `${source.name}: expected a file config.json, found none`,
-    'Give the folder of a Hugging Face BERT checkpoint: config.json, model.safetensors, and tokenizer.json or vocab.txt',
-  )
+  throw absent(source, 'config.json', GIVE_CHECKPOINT)
 }
 
 /** What a head's own config.json says of the head. */

@@ -63,6 +63,9 @@ export function openSource(from: ModelSource, options: SourceOptions = {}): Sour
 export const isDirectoryHandle = (from: object): from is DirectoryHandle =>
   (from as Partial<DirectoryHandle>).kind === 'directory' && typeof (from as Partial<DirectoryHandle>).getFileHandle === 'function'
 
+/** At one place: what is handed to a piece is written out where it is loaded. */
+const remote = () => import('../weights/remote.ts')
+
 const fromHandle = (folder: DirectoryHandle): Source =>
   laterSource(folder.name || 'files', async () => (await import('../weights/handle.ts')).handleSource(folder))
 
@@ -117,8 +120,7 @@ function fromUrl(url: string, options: SourceOptions): Source {
   }
   const { token, progress_callback: tell } = options
   const network = networkOf(options)
-  const load = async (): Promise<Source> =>
-    (await import('../weights/remote.ts')).urlSource(url, { network, token: token || undefined, tell })
+  const load = async (): Promise<Source> => (await remote()).urlSource(url, { network, token: token || undefined, tell })
   return inFolder(laterSource(origin + pathname, load), options)
 }
 
@@ -139,7 +141,7 @@ function fromHub(id: string, options: SourceOptions, tried?: string): Source {
   const own = options.cache_dir === undefined && env.customCache !== undefined ? checkResponseCache(env.customCache) : undefined
   const folder = own === undefined ? cacheOf(options) : undefined
   return laterSource(id, async () => {
-    const { hubSource, responseCache } = await import('../weights/remote.ts')
+    const { hubSource, responseCache } = await remote()
     return hubSource(id, { ...common, cache: own === undefined ? folder : responseCache(own, endpoint) })
   })
 }

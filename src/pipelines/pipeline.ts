@@ -29,8 +29,10 @@ interface PipelineClass {
 interface TaskEntry {
   /** The classes in `architectures` that have what it takes; every one where none is named. */
   readonly fits?: readonly string[]
-  /** Which checkpoints those are, and the command that makes one. */
-  readonly trained?: readonly [what: string, command: string]
+  /** Which of those. */
+  readonly kind?: string
+  /** What trains one; finetune and the task by default. */
+  readonly command?: string
   load(): Promise<PipelineClass>
 }
 
@@ -39,47 +41,45 @@ const embeddings = () => import('./embeddings.ts')
 const classes = () => import('./classes.ts')
 const words = () => import('./words.ts')
 
-/** Tasks and the pipelines that do them; what to name for one, and which command trains it. */
+/** Tasks and the pipelines that do them. */
 const TASKS = {
   'feature-extraction': { load: async () => (await embeddings()).FeatureExtractionPipeline },
   'text-classification': {
     fits: ['BertForSequenceClassification'],
-    trained: ['a classifier', 'finetune'],
     load: async () => (await classes()).TextClassificationPipeline,
   },
   'token-classification': {
     fits: ['BertForTokenClassification'],
-    trained: ['a tagger of words', 'finetune token-classification'],
     load: async () => (await words()).TokenClassificationPipeline,
   },
   'fill-mask': {
     fits: ['BertForMaskedLM', 'BertForPreTraining'],
-    trained: ['a masked language model', 'pretrain'],
+    command: 'pretrain',
     load: async () => (await words()).FillMaskPipeline,
   },
   'question-answering': {
     fits: ['BertForQuestionAnswering'],
-    trained: ['a reader, as of SQuAD', 'finetune question-answering'],
     load: async () => (await words()).QuestionAnsweringPipeline,
   },
   'zero-shot-classification': {
     fits: ['BertForSequenceClassification'],
-    trained: ['a classifier of language inference, as of MNLI', 'finetune mnli'],
+    kind: ' trained on NLI, such as MNLI',
+    command: 'finetune mnli',
     load: async () => (await classes()).ZeroShotClassificationPipeline,
   },
   'text-ranking': {
     fits: ['BertForSequenceClassification'],
-    trained: ['a cross-encoder, a classifier of one label', 'finetune'],
+    kind: ' with one label, a cross-encoder',
+    command: 'finetune',
     load: async () => (await classes()).TextRankingPipeline,
   },
   'next-sentence-prediction': {
     fits: ['BertForNextSentencePrediction', 'BertForPreTraining'],
-    trained: ['a pre-trained model with its head', 'pretrain'],
+    command: 'pretrain',
     load: async () => (await classes()).NextSentencePredictionPipeline,
   },
   'multiple-choice': {
     fits: ['BertForMultipleChoice'],
-    trained: ['a model of choices', 'finetune multiple-choice'],
     load: async () => (await classes()).MultipleChoicePipeline,
   },
   'sentence-similarity': { load: async () => (await embeddings()).SentenceSimilarityPipeline },
@@ -144,12 +144,12 @@ function sourceFor(task: string, entry: TaskEntry, model: ModelSource | undefine
   throw misfit(task, entry, new Words('none'), 'not_found')
 }
 
-const misfit = (task: string, { fits, trained }: TaskEntry, got: unknown, code?: ErrorCode): BertletError =>
+const misfit = (task: string, { fits, kind = '', command = `finetune ${task}` }: TaskEntry, got: unknown, code?: ErrorCode): BertletError =>
   expected(
     `pipeline: ${task}`,
-    `${trained![0]} (${fits!.join(' or ')})`,
+    `a checkpoint of ${fits!.join(' or ')}${kind}`,
     got,
-    `Name its folder, npm package, address or hub id; npx bertlet ${trained![1]} trains one`,
+    `Name its folder, npm package, address or hub id; npx bertlet ${command} trains one`,
     code,
   )
 

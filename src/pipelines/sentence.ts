@@ -1,6 +1,7 @@
 // What sentence-transformers keeps beside a checkpoint: how the model was trained to be used.
 import { BertletError, expected, oneOf } from '../errors.ts'
 import { parseObject, type JsonObject } from '../json.ts'
+import { absent } from '../weights/checkpoint.ts'
 import { readHeader } from '../weights/safetensors.ts'
 import type { ReadOptions, Source } from '../weights/source.ts'
 import { tanh } from './scores.ts'
@@ -91,8 +92,7 @@ async function readDense(source: Source, path: string, options: ReadOptions): Pr
     )
   const file = `${path}/model.safetensors`
   const reader = await source.open(file, options)
-  if (reader === undefined)
-    throw new BertletError('not_found', `${source.name}: expected a file ${file}, found none`, 'Save the model with safetensors')
+  if (reader === undefined) throw absent(source, file, 'Save the model with safetensors')
   try {
     const { tensors } = await readHeader(reader, file)
     const read = async (tensor: string): Promise<Float32Array | undefined> => {

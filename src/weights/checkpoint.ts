@@ -117,23 +117,34 @@ async function openShards(source: Source, index: ReadonlyMap<string, string>, op
   return files
 }
 
+/** `importing` is Python that brings a class which reads the file and writes it anew. */
+export function pickled(source: Source, wanted: string, found: string, importing: string): BertletError {
+  const type = importing.split(' ').at(-1)
+  return new BertletError(
+    'unsupported',
+    `${source.name}: expected ${wanted}, found only ${found}, which holds Python objects`,
+    `Convert it once: python -c "${importing}; ${type}.from_pretrained('FOLDER').save_pretrained('FOLDER')"`,
+  )
+}
+
+export const absent = (source: Source, file: string, fix: string): BertletError =>
+  new BertletError('not_found', `${source.name}: expected a file ${file}, found none`, fix)
+
+/** What a source without a whole checkpoint is answered. */
+export const GIVE_CHECKPOINT =
+  'Give the folder of a Hugging Face BERT checkpoint: config.json, model.safetensors, and tokenizer.json or vocab.txt'
+
 async function noWeights(source: Source, files: readonly string[], options: ReadOptions): Promise<BertletError> {
   for (const file of TORCH) {
     const reader = files.includes(file) ? undefined : await source.open(file, options)
     await reader?.close()
     if (reader === undefined && !files.includes(file)) continue
-    return new BertletError(
-      'unsupported',
-      `${source.name}: expected ${WHOLE}, found only ${file}, which holds Python objects`,
-      `Convert it once: python -c "from transformers import AutoModel; AutoModel.from_pretrained('FOLDER').save_pretrained('FOLDER')"`,
-    )
+    return pickled(source, WHOLE, file, 'from transformers import AutoModel')
   }
   const found = files.length === 0 ? 'none' : `only ${files.slice(0, 10).join(', ')}`
   return new BertletError(
     'not_found',
     `${source.name}: expected a weights file ${WHOLE}, found ${found}`,
-    files.includes(ADAPTER)
-      ? 'It holds an adapter: give the model that it was trained on, and this as adapter'
-      : 'Give the folder of a Hugging Face BERT checkpoint: config.json, model.safetensors, and tokenizer.json or vocab.txt',
+    files.includes(ADAPTER) ? 'It holds an adapter: give the model that it was trained on, and this as adapter' : GIVE_CHECKPOINT,
   )
 }

@@ -243,12 +243,12 @@ const REFUSED = /expected an object of options, got (null|3)/
 
 /** Tasks that have no model of their own: what to name, and what trains it. */
 const NO_DEFAULT: Readonly<Record<string, RegExp>> = {
-  'text-classification': /got none.*npx bertlet finetune trains one/,
+  'text-classification': /a checkpoint of BertForSequenceClassification, got none.*npx bertlet finetune text-classification trains one/,
   'token-classification': /BertForTokenClassification.*npx bertlet finetune token-classification trains/,
-  'fill-mask': /a masked language model.*BertForMaskedLM or BertForPreTraining.*npx bertlet pretrain trains/,
-  'question-answering': /SQuAD.*npx bertlet finetune question-answering trains/,
-  'zero-shot-classification': /language inference, as of MNLI.*npx bertlet finetune mnli trains/,
-  'text-ranking': /of one label.*npx bertlet finetune trains/,
+  'fill-mask': /BertForMaskedLM or BertForPreTraining.*npx bertlet pretrain trains/,
+  'question-answering': /BertForQuestionAnswering.*npx bertlet finetune question-answering trains/,
+  'zero-shot-classification': /BertForSequenceClassification trained on NLI, such as MNLI, got none.*npx bertlet finetune mnli trains/,
+  'text-ranking': /BertForSequenceClassification with one label, a cross-encoder, got none.*npx bertlet finetune trains/,
   'next-sentence-prediction': /BertForNextSentencePrediction.*npx bertlet pretrain trains/,
   'multiple-choice': /BertForMultipleChoice.*npx bertlet finetune multiple-choice trains/,
 }
@@ -378,7 +378,7 @@ export const PIPELINE_BEHAVIOUR: readonly ConformanceCase[] = [
       const ner = await tiny(files, 'ner')
       await rejects(
         () => open('question-answering', ner, HERE),
-        /expected a reader, as of SQuAD \(BertForQuestionAnswering\), got "BertForTokenClassification".*finetune question-answering/,
+        /expected a checkpoint of BertForQuestionAnswering, got "BertForTokenClassification".*finetune question-answering/,
         'a head',
       )
       await rejects(() => open('ner', ner, null as never), /pipeline: expected an object of options, got null/, 'options')
