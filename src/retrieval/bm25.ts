@@ -39,9 +39,9 @@ export class BM25Index {
   private readonly order = new Map<Id, number>()
   private added = 0
 
-  constructor(options?: BM25Options | null) {
+  constructor(options: BM25Options = {}) {
     checkOptions('BM25Index', options, ['k1', 'b', 'words'])
-    const { k1 = 1.2, b = 0.75, words = wordsOf } = options ?? {}
+    const { k1 = 1.2, b = 0.75, words = wordsOf } = options
     if (!(k1 >= 0)) throw expected('k1', 'a number of 0 or more', k1)
     if (!(b >= 0 && b <= 1)) throw expected('b', 'a number from 0 to 1', b)
     this.words = words
@@ -71,9 +71,9 @@ export class BM25Index {
   }
 
   /** Texts that have at least one of the words, best first; of equal scores the one that was added first. */
-  search(query: string, options?: { readonly top_k?: number; readonly filter?: (id: Id) => boolean } | null): WordHit[] {
+  search(query: string, options: { readonly top_k?: number; readonly filter?: (id: Id) => boolean } = {}): WordHit[] {
     checkOptions('search', options, ['top_k', 'filter'])
-    const { top_k = 10, filter } = options ?? {}
+    const { top_k = 10, filter } = options
     if (typeof query !== 'string') throw expected('query', 'a text', query)
     const scores = new Map<Id, number>()
     // Word by word: of several at once the library multiplies the sum by their number.

@@ -44,8 +44,8 @@ export class EmbeddingIndex<M = JsonObject> {
   private turn: Promise<unknown> = Promise.resolve()
   private disposed = false
 
-  constructor(options?: EmbeddingIndexOptions | null) {
-    this.settings = checkSettings(options ?? {})
+  constructor(options: EmbeddingIndexOptions = {}) {
+    this.settings = checkSettings(options)
   }
 
   /** Entries in it. */
@@ -162,12 +162,12 @@ export class EmbeddingIndex<M = JsonObject> {
   }
 
   /** The nearest entries to one vector, or to each of several, best first; of equal scores the one that was added first. */
-  search(query: Float32Array | readonly number[], options?: IndexSearchOptions<M> | null): Promise<Hit<M>[]>
-  search(queries: Exclude<Vectors, Float32Array | readonly number[]>, options?: IndexSearchOptions<M> | null): Promise<Hit<M>[][]>
-  search(queries: Vectors, options?: IndexSearchOptions<M> | null): Promise<Hit<M>[] | Hit<M>[][]> {
+  search(query: Float32Array | readonly number[], options?: IndexSearchOptions<M>): Promise<Hit<M>[]>
+  search(queries: Exclude<Vectors, Float32Array | readonly number[]>, options?: IndexSearchOptions<M>): Promise<Hit<M>[][]>
+  search(queries: Vectors, options: IndexSearchOptions<M> = {}): Promise<Hit<M>[] | Hit<M>[][]> {
     return this.exclusively(async () => {
       checkOptions('search', options, ['top_k', 'filter', 'signal'])
-      const { top_k = 10, filter, signal } = options ?? {}
+      const { top_k = 10, filter, signal } = options
       if (!Number.isInteger(top_k) || top_k < 1) throw expected('top_k', 'a whole number of 1 or more', top_k)
       signal?.throwIfAborted()
       const given = rowsOf('query', queries, this.width)
@@ -236,9 +236,9 @@ export class EmbeddingIndex<M = JsonObject> {
   }
 
   /** Reads what save() wrote: from a folder, files by name, or any other source. */
-  static async load<M = JsonObject>(from: ModelSource, options?: LoadIndexOptions | null): Promise<EmbeddingIndex<M>> {
+  static async load<M = JsonObject>(from: ModelSource, options: LoadIndexOptions = {}): Promise<EmbeddingIndex<M>> {
     checkOptions('EmbeddingIndex.load', options, ['max_memory', 'model', 'threads', 'signal'])
-    const { max_memory = MAX_MEMORY, model, threads, signal } = options ?? {}
+    const { max_memory = MAX_MEMORY, model, threads, signal } = options
     if (!(max_memory >= 0)) throw expected('max_memory', 'bytes, 0 or more', max_memory)
     if (signal !== undefined) checkSourceOptions({ signal })
     const opened = await openIndex(from, signal)

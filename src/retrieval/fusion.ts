@@ -1,5 +1,5 @@
 // One list of several that rank the same things.
-import { expected } from '../errors.ts'
+import { checkOptions, expected } from '../errors.ts'
 
 interface Ranked {
   readonly id: string | number
@@ -16,16 +16,18 @@ export interface FusionOptions {
 /** Reciprocal rank fusion: the sum of weight / (k + rank), ranks from 1; k is 60 by default. Scores of the lists are not read. */
 export function reciprocalRankFusion(
   lists: readonly (readonly Ranked[])[],
-  given?: (FusionOptions & { readonly k?: number }) | null,
+  options: FusionOptions & { readonly k?: number } = {},
 ): Ranked[] {
-  const { k = 60, ...options } = given ?? {}
+  checkOptions('reciprocalRankFusion', options, ['k', 'weights', 'top_k'])
+  const { k = 60 } = options
   if (!(k >= 0)) throw expected('k', 'a number of 0 or more', k)
   return fused(lists, options, (list) => list.map((_, i) => 1 / (k + i + 1)))
 }
 
 /** The weighted sum of scores, those of each list stretched to 0..1 first. */
-export function weightedFusion(lists: readonly (readonly Ranked[])[], options?: FusionOptions | null): Ranked[] {
-  return fused(lists, options ?? {}, (list) => {
+export function weightedFusion(lists: readonly (readonly Ranked[])[], options: FusionOptions = {}): Ranked[] {
+  checkOptions('weightedFusion', options, ['weights', 'top_k'])
+  return fused(lists, options, (list) => {
     const scores = list.map(({ score }) => score)
     const [least, most] = [Math.min(...scores), Math.max(...scores)]
     return scores.map((score) => (most > least ? (score - least) / (most - least) : 1))

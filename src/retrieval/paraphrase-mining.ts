@@ -28,18 +28,17 @@ export type EmbedTexts = (texts: readonly string[], options: { readonly pooling:
 export async function paraphraseMining(
   embed: EmbedTexts,
   sentences: readonly string[],
-  options?: ParaphraseMiningOptions | null,
+  options: ParaphraseMiningOptions = {},
 ): Promise<Pair[]> {
   if (typeof embed !== 'function') throw expected('paraphraseMining', "a pipeline of 'feature-extraction', then sentences", embed)
   if (!Array.isArray(sentences)) throw expected('sentences', 'an array of texts', sentences)
   if (sentences.length === 0) return []
-  const { signal } = options ?? {}
+  const { signal } = options
   return paraphraseMiningEmbeddings(await embed(sentences, { pooling: 'auto', ...(signal && { signal }) }), options)
 }
 
 /** The same of vectors. */
-export async function paraphraseMiningEmbeddings(embeddings: Vectors, given?: ParaphraseMiningOptions | null): Promise<Pair[]> {
-  const options = given ?? {}
+export async function paraphraseMiningEmbeddings(embeddings: Vectors, options: ParaphraseMiningOptions = {}): Promise<Pair[]> {
   const known = ['query_chunk_size', 'corpus_chunk_size', 'max_pairs', 'top_k', 'score_function', 'threads', 'signal']
   checkOptions('paraphraseMining', options, known)
   const { query_chunk_size = 5000, corpus_chunk_size = 100_000, max_pairs = 500_000, top_k = 100 } = options

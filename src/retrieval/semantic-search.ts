@@ -31,8 +31,7 @@ export interface CorpusHit {
  *
  *     const [hits] = await semanticSearch(await embed(['a query'], { pooling: 'mean' }), corpus, { top_k: 5 })
  */
-export async function semanticSearch(queries: Vectors, corpus: Vectors, given?: SemanticSearchOptions | null): Promise<CorpusHit[][]> {
-  const options = given ?? {}
+export async function semanticSearch(queries: Vectors, corpus: Vectors, options: SemanticSearchOptions = {}): Promise<CorpusHit[][]> {
   checkOptions('semanticSearch', options, ['query_chunk_size', 'corpus_chunk_size', 'top_k', 'score_function', 'threads', 'signal'])
   const { query_chunk_size = 100, corpus_chunk_size = 500_000, top_k = 10 } = options
   for (const [name, value] of Object.entries({ query_chunk_size, corpus_chunk_size, top_k })) whole(name, value)

@@ -33,9 +33,9 @@ export interface OffsetTokenizer {
  *
  * Sentences end by the rule of bertlet/training's `documents` (not by Intl.Segmenter, which differs between engines), and at blank lines.
  */
-export function splitText(text: string, tokenizer: OffsetTokenizer, options?: SplitOptions | null): Passage[] {
+export function splitText(text: string, tokenizer: OffsetTokenizer, options: SplitOptions = {}): Passage[] {
   checkOptions('splitText', options, ['by', 'max_tokens', 'overlap'])
-  const { by = 'sentence', max_tokens = 200, overlap = 0 } = options ?? {}
+  const { by = 'sentence', max_tokens = 200, overlap = 0 } = options
   if (typeof text !== 'string') throw expected('splitText', 'a text', text)
   if (by !== 'sentence' && by !== 'token') throw expected('by', '"sentence" or "token"', by)
   if (!Number.isInteger(max_tokens) || max_tokens < 1) throw expected('max_tokens', 'a whole number of 1 or more', max_tokens)

@@ -74,15 +74,15 @@ export class TextIndex {
 
   readonly vectors: EmbeddingIndex
 
-  constructor(embed: Embed, options?: TextIndexOptions | null)
+  constructor(embed: Embed, options?: TextIndexOptions)
   /** @internal */
   constructor(embed: Embed, options: TextIndexOptions, vectors: EmbeddingIndex)
   constructor(
     private readonly embed: Embed,
-    given?: TextIndexOptions | null,
+    given?: TextIndexOptions,
     vectors?: EmbeddingIndex,
   ) {
-    const { bm25, ...options } = given ?? {}
+    const { bm25, ...options } = apart('TextIndex', given)
     this.vectors = vectors ?? new EmbeddingIndex(options)
     if (typeof embed !== 'function') throw expected('TextIndex', "a pipeline of 'feature-extraction'", embed)
     this.words = new BM25Index(bm25)
@@ -98,9 +98,9 @@ export class TextIndex {
   }
 
   /** Embeds texts and adds them under new ids. */
-  async add(entries: readonly TextEntry[], options?: TextAddOptions | null): Promise<void> {
+  async add(entries: readonly TextEntry[], options: TextAddOptions = {}): Promise<void> {
     checkOptions('add', options, ['signal', 'progress_callback'])
-    const { signal, progress_callback: tell } = options ?? {}
+    const { signal, progress_callback: tell } = options
     if (!Array.isArray(entries)) throw expected('entries', 'an array of { id, text, metadata }', entries)
     for (const [i, entry] of (entries as readonly TextEntry[]).entries()) {
       if (typeof entry?.text !== 'string') throw expected(`entries[${i}]`, '{ id, text }', entry)
@@ -130,8 +130,7 @@ export class TextIndex {
   }
 
   /** The entries that fit a query, best first. */
-  async search(query: string, given?: TextSearchOptions | null): Promise<TextHit[]> {
-    const options = given ?? {}
+  async search(query: string, options: TextSearchOptions = {}): Promise<TextHit[]> {
     checkOptions('search', options, ['mode', 'top_k', 'filter', 'fusion', 'weights', 'candidates', 'signal'])
     const { mode = 'hybrid', top_k = 10, filter, fusion = 'rrf', weights = [1, 1], candidates = Math.max(100, top_k), signal } = options
     if (typeof query !== 'string' || query.trim() === '') throw expected('query', 'a text that is not empty', query)
@@ -164,12 +163,8 @@ export class TextIndex {
     return this.vectors.save(to)
   }
 
-  static async load(
-    from: ModelSource,
-    embed: Embed,
-    given?: (LoadIndexOptions & { readonly bm25?: BM25Options }) | null,
-  ): Promise<TextIndex> {
-    const { bm25, ...options } = given ?? {}
+  static async load(from: ModelSource, embed: Embed, given?: LoadIndexOptions & { readonly bm25?: BM25Options }): Promise<TextIndex> {
+    const { bm25, ...options } = apart('TextIndex.load', given)
     const vectors = await EmbeddingIndex.load(from, options)
     try {
       for (const [id, stored] of vectors.entries())
@@ -190,6 +185,12 @@ export class TextIndex {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.dispose()
   }
+}
+
+/** Of the vectors and of the words; each checks its own. */
+function apart<T extends object>(subject: string, given: T | undefined): T {
+  checkOptions(subject, given, Object.keys(given ?? {}))
+  return given ?? ({} as T)
 }
 
 const entryOf = (id: string | number, stored: JsonObject | undefined): TextEntry => ({
