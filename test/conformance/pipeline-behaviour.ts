@@ -66,8 +66,10 @@ export function wellPlaced(text: string, { start, end }: Place): boolean {
 const squeezed = (text: string): string =>
   text
     .replaceAll('##', '')
+    // First, as an engine may make U+FFFD of a lone surrogate.
+    .replace(/[\p{C}\s]/gu, '')
     .normalize('NFD')
-    .replace(/[\p{Mn}\p{C}\s]/gu, '')
+    .replace(/\p{Mn}/gu, '')
     .toLowerCase()
 
 export const LONG = 'Ada Lovelace lived in London, and wrote. '

@@ -48,9 +48,10 @@ async function runSuite(files: Files, tell: (told: Told) => void): Promise<void>
   for (const [group, cases] of Object.entries(CONFORMANCE)) {
     for (const { name, run } of cases) {
       const started = performance.now()
+      // Not every engine's stack begins with the message.
       const error = await run(files).then(
         () => undefined,
-        (reason: unknown) => (reason instanceof Error ? (reason.stack ?? String(reason)) : String(reason)),
+        (reason: unknown) => (reason instanceof Error ? `${String(reason)}\n${reason.stack}` : String(reason)),
       )
       tell({ type: 'case', group, name, ms: Math.round(performance.now() - started), ...(error !== undefined && { error }) })
     }
