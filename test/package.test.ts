@@ -212,10 +212,10 @@ console.log(JSON.stringify({ versions, same: a === b && a === after && a.length 
     expect(sizes.embedding).toBeGreaterThan(40 * 1024)
     // The other tasks, and what two builds change of the first.
     expect(sizes.inference).toBeGreaterThan(sizes.embedding + 6 * 1024)
-    // Ceilings a little above what is there.
+    // Ceilings a little above what is there: with the name of the folder, which is another each time, it varies by some 100 bytes.
     expect(sizes.embedding).toBeLessThanOrEqual(64 * 1024)
-    expect(sizes.inference).toBeLessThanOrEqual(93 * 1024)
-    expect(sizes.training).toBeLessThanOrEqual(138 * 1024)
+    expect(sizes.inference).toBeLessThanOrEqual(93.5 * 1024)
+    expect(sizes.training).toBeLessThanOrEqual(138.5 * 1024)
   })
 
   it.each([
