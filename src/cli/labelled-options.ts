@@ -1,6 +1,6 @@
 // Options of labelled tasks, one table: which there are, and which tasks take them.
 import { InvalidArgumentError, Option, type Command } from 'commander'
-import { expected, nearest, Words } from '../errors.ts'
+import { expected, oneOf, Words } from '../errors.ts'
 import { wholeFrom } from './options.ts'
 
 export const GLUE_NAMES = ['cola', 'sst2', 'mrpc', 'stsb', 'qqp', 'mnli', 'qnli', 'rte', 'wnli'] as const
@@ -238,10 +238,7 @@ export function checkKindOptions(command: Command): void {
 export function splitTask(words: readonly string[], files: readonly string[]): { task: TaskName | undefined; files: readonly string[] } {
   const [first] = words
   const named = TASK_NAMES.find((name) => name === first)
-  if (named === undefined && words.length > files.length) {
-    const near = nearest(first!, TASK_NAMES)
-    throw expected('task', `one of ${TASK_NAMES.join(', ')}`, first, near && `Did you mean ${near}?`)
-  }
+  if (named === undefined && words.length > files.length) oneOf('task', first, TASK_NAMES)
   const rest = named !== undefined ? words.slice(1) : words
   if (rest.length === files.length) return { task: named, files: rest }
   throw expected(

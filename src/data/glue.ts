@@ -1,5 +1,5 @@
 // The nine tasks of GLUE by name: where texts and labels stand in their files, what labels mean, what is measured, what is handed in.
-import { BertletError, expected, nearest, Words } from '../errors.ts'
+import { BertletError, expected, oneOf, Words } from '../errors.ts'
 import type { Tensor } from '../models/tensor.ts'
 import type { ComputeMetrics } from '../training/evaluation.ts'
 import { argmax, classMetrics, regressionMetrics } from '../training/metrics.ts'
@@ -148,9 +148,7 @@ const HEADERS = /^(sentence|sentence1|question|question1|#1 string|premise)$/i
 
 /** The table's entry, or an error that names the nearest. */
 export function glueTask(name: string): GlueInfo {
-  if (Object.hasOwn(GLUE, name)) return GLUE[name as GlueTask]
-  const near = nearest(name, GLUE_TASKS)
-  throw expected('task', `one of ${GLUE_TASKS.join(', ')}`, name, near && `Did you mean ${near}?`)
+  return GLUE[oneOf('task', name, GLUE_TASKS)]
 }
 
 /**

@@ -1,5 +1,5 @@
 // Tagged words to rows of pieces with labels, and a model's scores of pieces back to a tag a word.
-import { checkOptions, expected, nearest } from '../errors.ts'
+import { checkOptions, expected, oneOf } from '../errors.ts'
 import type { Tokenizer } from '../models/tokenizer.ts'
 import type { Tensor } from '../models/tensor.ts'
 import type { Dataset, Feature } from '../training/dataset.ts'
@@ -105,18 +105,9 @@ interface Settings {
 function rowsOf({ words, tags, place }: TaggedWords, sentence: number, tokenizer: Tokenizer, settings: Settings): Row[] {
   const { max_length, stride, all, ids } = settings
   if (tags !== undefined && tags.length !== words.length) throw expected(place, `${words.length} tags, one a word`, tags.length)
-  const idOf = (tag: string): number => {
-    const id = ids.get(tag)
-    if (id !== undefined) return id
-    const near = nearest(tag, [...ids.keys()])
-    throw expected(
-      `${place}: tag`,
-      `one of ${[...ids.keys()].slice(0, 20).join(', ')}`,
-      tag,
-      near && `Did you mean ${near}?`,
-      'invalid_file',
-    )
-  }
+  const names = [...ids.keys()]
+  const some = `one of ${names.slice(0, 20).join(', ')}`
+  const idOf = (tag: string): number => ids.get(tag) ?? ids.get(oneOf(`${place}: tag`, tag, names, some, 'invalid_file'))!
   const classes = tags?.map(idOf)
   const encoded = tokenizer([words], {
     is_split_into_words: true,

@@ -1,5 +1,5 @@
 // What an index is made with, and asked.
-import { BertletError, checkOptions, expected, nearest } from '../errors.ts'
+import { BertletError, checkOptions, expected, oneOf } from '../errors.ts'
 import type { JsonObject } from '../json.ts'
 import { bad, type OpenIndex } from './files.ts'
 import type { Filter } from './filter.ts'
@@ -56,8 +56,8 @@ export function checkSettings(options: EmbeddingIndexOptions): Settings {
   checkOptions('EmbeddingIndex', options, ['precision', 'rescore', 'rescore_multiplier', 'metric', 'model', 'threads'])
   const { precision = 'float32', rescore = precision === 'binary' ? 'float32' : false, rescore_multiplier = 4, metric = 'cosine' } = options
   oneOf('precision', precision, PRECISIONS)
-  oneOf('rescore', rescore, ['float32', 'int8', false])
-  oneOf('metric', metric, ['cosine', 'dot'])
+  oneOf<unknown>('rescore', rescore, ['float32', 'int8', false])
+  oneOf<unknown>('metric', metric, ['cosine', 'dot'])
   if (precision !== 'binary' && rescore !== false)
     throw expected('rescore', `nothing with precision ${precision}`, rescore, 'Candidates of int8 are always scored again')
   if (!(rescore_multiplier >= 1 && Number.isFinite(rescore_multiplier)))
@@ -77,16 +77,4 @@ export function settingsOf({ header, file }: OpenIndex): EmbeddingIndexOptions {
   } catch (cause) {
     throw new BertletError('invalid_file', `${file}: ${(cause as Error).message}`, 'Make the index again', { cause })
   }
-}
-
-function oneOf(name: string, value: unknown, known: readonly unknown[]): void {
-  if (known.includes(value)) return
-  const near =
-    typeof value === 'string'
-      ? nearest(
-          value,
-          known.filter((each) => typeof each === 'string'),
-        )
-      : undefined
-  throw expected(name, `one of ${known.join(', ')}`, value, near && `Did you mean ${near}?`)
 }
